@@ -1,0 +1,71 @@
+# `make synth` and `make test` are the whole set-up: they install what they need, in this folder only.
+#
+#   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
+#   make test                                         everything but lint
+#   make lint                                         ruff and mypy
+#   make bench                                        what synthesis costs
+#   make snapshots schema lock                        make committed files anew
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+FIT := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do $$p -c '$(FIT)' 2>/dev/null && echo $$p && break; done)
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet install --no-warn-script-location
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export CDK8S_CHECK_UPGRADE := false
+
+.PHONY: synth test lint bench snapshots schema lock clean
+
+synth: .venv/.app
+	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
+
+test: .venv/.dev node_modules/.done .venv-aim/bin/aim
+	@python -m pytest
+
+lint: .venv/.dev
+	@ruff check --quiet
+	ruff format --check --quiet
+	mypy
+
+bench: .venv/.dev
+	@python -m bench
+
+snapshots: .venv/.dev
+	@python -m pytest --snapshot-update -q || true
+	git status --short tests
+
+schema: .venv/.app
+	@python -m app.schema > instances/schema.json
+	python -m app.reference > docs/instances.md
+
+lock: .venv/.dev
+	@compile() { uv pip compile --quiet --universal --upgrade --no-header --no-annotate "$$@"; }
+	compile pyproject.toml --python-version 3.10 --group app --output-file requirements.txt
+	compile pyproject.toml --python-version 3.10 --group dev --output-file requirements-dev.txt
+	compile --python-version 3.9 --group pyproject.toml:aim --output-file tests/aim-requirements.txt
+	npm install --package-lock-only
+
+clean:
+	@rm -rf .venv .venv-aim node_modules
+
+.venv/.app: requirements.txt
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.10 to 3.13 on PATH; install one, or name it: make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP) -r requirements.txt
+	python -m compileall -q .venv/lib  # uncompiled, cdk8s-plus takes two seconds to import
+	touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.app
+	@$(PIP) -r requirements-dev.txt
+	touch $@
+
+node_modules/.done: package-lock.json .venv/.app
+	@npm ci --silent
+	touch $@
+
+# the real Aim, in an environment of its own: it and cdk8s want different versions of the same libraries
+.venv-aim/bin/aim: tests/aim-requirements.txt .venv/.app
+	@python -m tests.aim_environment

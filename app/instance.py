@@ -1,0 +1,311 @@
+"""The instance file: what a site changes without touching Python.
+
+This is the file's shape: keys, types, what is required. What the values mean, and which cannot work, is the
+constructs' business. The docstrings below are what an editor shows, through `instances/schema.json`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.alias_generators import to_camel
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+Quantity = Annotated[
+    str, BeforeValidator(_number_as_text), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]})
+]
+"""A Kubernetes quantity: YAML reads `cpu: 1` as a number."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class _OneOf(_Model):
+    """A model of which exactly one of some keys must be written."""
+
+    one_of: ClassVar[tuple[str, ...]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exactly_one(cls, value: object) -> object:
+        if isinstance(value, dict):
+            written = [key for key in cls.one_of if value.get(key) is not None]
+            if len(written) != 1:
+                keys = ", ".join(cls.one_of)
+                raise ValueError(f"write exactly one of {keys}; this has {' and '.join(written) or 'none'}")
+        return value
+
+
+def _one_of(*keys: str) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in keys]})
+
+
+class Owner(_Model):
+    """Whom every writer runs as. On NFS and host paths the exported directory must belong to it."""
+
+    uid: Id = 10001
+    """User id, not 0. Default: 10001."""
+    gid: Id = 10001
+    """Group id, not 0. Default: 10001."""
+
+
+class Nfs(_Model):
+    """A directory that an NFS server exports."""
+
+    server: str
+    """Host name or IP address of the NFS server, as the nodes resolve it."""
+    path: str
+    """Absolute path of the exported directory."""
+    mount_options: list[str] = []
+    """Passed to `mount`, such as nfsvers=4.1. Default: none, node and server agree on the version."""
+
+
+class SecretRef(_Model):
+    """A Secret and its namespace."""
+
+    name: str
+    """Name of the Secret."""
+    namespace: str
+    """Namespace of the Secret."""
+
+
+class Csi(_Model):
+    """A volume that a CSI driver knows by a handle."""
+
+    driver: str
+    """Name of the CSI driver."""
+    volume_handle: str
+    """What the driver calls the volume."""
+    volume_attributes: dict[str, str] = {}
+    """Further attributes the driver wants. Default: none."""
+    fs_type: str | None = None
+    """File system to mount. Default: the driver's."""
+    node_stage_secret_ref: SecretRef | None = None
+    """Secret the driver needs to mount the volume. Default: none."""
+    mount_options: list[str] = []
+    """Passed to the driver. Default: none."""
+
+
+class HostPath(_Model):
+    """A directory of the node, which must exist; for trials on a single node."""
+
+    path: str
+    """Absolute path on the node."""
+
+
+class Dynamic(_Model):
+    """A volume that the cluster makes. `{}` is all there is to write."""
+
+
+class ExistingClaim(_Model):
+    """A PersistentVolumeClaim that exists in the instance's namespace."""
+
+    name: str
+    """Name of the claim."""
+
+
+class Storage(_OneOf):
+    """Where the runs live. Write exactly one of nfs, csi, hostPath, dynamic and existingClaim."""
+
+    one_of = ("nfs", "csi", "hostPath", "dynamic", "existingClaim")
+    model_config = _one_of(*one_of)
+
+    size: Quantity | None = None
+    """Any Kubernetes quantity. Real, and able to grow, for `dynamic`; nominal and fixed for the others."""
+    nfs: Nfs | None = None
+    """A directory that an NFS server exports."""
+    csi: Csi | None = None
+    """A volume that a CSI driver knows by a handle."""
+    host_path: HostPath | None = None
+    """A directory of the node, for trials on a single node."""
+    dynamic: Dynamic | None = None
+    """A volume that the cluster makes: `dynamic: {}`."""
+    existing_claim: ExistingClaim | None = None
+    """A PersistentVolumeClaim that exists in the instance's namespace."""
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"] | None = None
+    """Default: ReadWriteMany for nfs and csi, else ReadWriteOnce; required for existingClaim."""
+    storage_class_name: str | None = None
+    """Default: the cluster's default class for `dynamic`, none for the others."""
+    owner: Owner | None = Owner()
+    """Whom every writer runs as. Default: uid and gid 10001. `null` leaves it to the cluster (OpenShift)."""
+    claim_name: str | None = None
+    """Name of the PersistentVolumeClaim. Default: `<name>-runs`."""
+    volume_name: str | None = None
+    """Name of the PersistentVolume. Default: `<namespace>.<name>-runs`."""
+    labels: dict[str, str] = {}
+    """Further labels of volume and claim. Default: none."""
+    annotations: dict[str, str] = {}
+    """Further annotations of volume and claim. Default: none."""
+
+
+class Service(_Model):
+    """How the server is reached."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
+    """Anything but ClusterIP needs `allowAnonymous: true`. Default: ClusterIP."""
+    port: Port = 80
+    """Default: 80."""
+    name: str | None = None
+    """Name of the Service. Default: the instance's name."""
+    node_port: Port | None = None
+    """For NodePort and LoadBalancer. Default: the cluster chooses."""
+    load_balancer_source_ranges: list[str] = []
+    """CIDRs that a LoadBalancer admits. Default: all."""
+    load_balancer_class: str | None = None
+    """Which implementation serves a LoadBalancer. Default: the cluster's."""
+    annotations: dict[str, str] = {}
+    """Annotations of the Service, for the load balancer's controller. Default: none."""
+
+
+class Resources(_Model):
+    """Requests and limits by resource name."""
+
+    requests: dict[str, Quantity] = {}
+    """What the scheduler sets aside. Default: none."""
+    limits: dict[str, Quantity] = {}
+    """What the server may use at most, none below its request. Default: none."""
+
+
+class Toleration(_Model):
+    """A taint of nodes that the server may run on all the same."""
+
+    key: str | None = None
+    """Key of the taint. Default: every taint."""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    """Exists needs no value. Default: Equal."""
+    value: str | None = None
+    """Value of the taint, for Equal."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Default: every effect."""
+    toleration_seconds: Annotated[int, Field(ge=0)] | None = None
+    """For NoExecute: how long to stay. Default: for ever."""
+
+
+class KeyRef(_Model):
+    """A key of a Secret or ConfigMap in the instance's namespace."""
+
+    name: str
+    """Name of the Secret or ConfigMap."""
+    key: str
+    """The key."""
+
+
+class ValueFrom(_OneOf):
+    """Where the value of a variable comes from. Write exactly one of secretKeyRef and configMapKeyRef."""
+
+    one_of = ("secretKeyRef", "configMapKeyRef")
+    model_config = _one_of(*one_of)
+
+    secret_key_ref: KeyRef | None = None
+    """A key of a Secret."""
+    config_map_key_ref: KeyRef | None = None
+    """A key of a ConfigMap."""
+
+
+class Variable(_OneOf):
+    """An environment variable. Write exactly one of value and valueFrom."""
+
+    one_of = ("value", "valueFrom")
+    model_config = _one_of(*one_of)
+
+    name: str
+    """Name of the variable."""
+    value: str | None = None
+    """Its value."""
+    value_from: ValueFrom | None = None
+    """Where its value comes from."""
+
+
+class Selector(_Model):
+    """Labels that pods or namespaces have."""
+
+    match_labels: dict[str, str] = {}
+    """Default: all."""
+
+
+class IpBlock(_Model):
+    """Addresses."""
+
+    cidr: str
+    """Such as 10.0.0.0/8."""
+    except_: Annotated[list[str], Field(alias="except")] = []
+    """Networks within it to leave out. Default: none."""
+
+
+class Peer(_OneOf):
+    """Who may come in. Write exactly one of namespaceSelector, which a podSelector may narrow, and ipBlock."""
+
+    one_of = ("namespaceSelector", "ipBlock")
+    model_config = _one_of(*one_of)
+
+    namespace_selector: Selector | None = None
+    """Namespaces, by their labels: all their pods, unless `podSelector` says less."""
+    pod_selector: Selector | None = None
+    """Pods of those namespaces, by their labels. Default: all. The instance's own namespace may come in already."""
+    ip_block: IpBlock | None = None
+    """Addresses outside the cluster."""
+
+
+class Server(_Model):
+    """What people open."""
+
+    workers: Annotated[int, Field(ge=1)] = 2
+    """Processes that answer requests. Default: 2."""
+    suspend: bool = False
+    """No pod at all, for a restore or maintenance. Default: false."""
+    service: Service = Service()
+    """How it is reached."""
+    resources: Resources | None = None
+    """Requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU."""
+    node_selector: dict[str, str] | None = None
+    """Default: `kubernetes.io/arch: amd64`, as Aim publishes no other Linux wheel."""
+    tolerations: list[Toleration] = []
+    """Default: none."""
+    priority_class_name: str | None = None
+    """Default: the cluster's."""
+    env: list[Variable] = []
+    """Further environment variables. Default: none."""
+    allow_from: list[Peer] = []
+    """Who may come in besides the pods of the same namespace. Default: nobody."""
+    allow_anonymous: bool = False
+    """Required to be true for NodePort and LoadBalancer: Aim has no login. Default: false."""
+    deployment_name: str | None = None
+    """Name of the Deployment and the NetworkPolicy. Default: the instance's name."""
+    labels: dict[str, str] = {}
+    """Further labels of every object and of the pod. Default: none."""
+    annotations: dict[str, str] = {}
+    """Annotations of the Deployment. Default: none."""
+    pod_annotations: dict[str, str] = {}
+    """Annotations of the pod. Default: none."""
+
+
+class Instance(_Model):
+    """One Aim instance."""
+
+    name: str | None = None
+    """At most 40 lower-case letters, digits and '-', starting with a letter. Default: the file's name."""
+    namespace: str
+    """The namespace of everything but the PersistentVolume."""
+    create_namespace: bool = False
+    """Make the namespace too, with Pod Security "restricted"; in one file of each namespace. Default: false."""
+    image: str | None = None
+    """Any image that has `aim` and `sh` on its PATH. Default: docker.io/aimstack/aim:3.29.1."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """Default: IfNotPresent."""
+    image_pull_secrets: list[str] = []
+    """Names of Secrets in the namespace, for a private registry. Default: none."""
+    storage: Storage
+    """Where the runs live."""
+    server: Server = Server()
+    """What people open."""

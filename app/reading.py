@@ -1,0 +1,139 @@
+"""Reading instance files, and saying what is wrong with one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from app.errors import InputError
+from app.instance import Instance
+
+_STEM = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """An instance and the file it was read from."""
+
+    path: Path
+    instance: Instance
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its extension: of the chart, and of its file in the output."""
+        return self.path.stem
+
+    @property
+    def label(self) -> str:
+        """The file as the output names it: with its folder, but no path of a machine."""
+        return f"{self.path.resolve().parent.name}/{self.path.name}"
+
+    @property
+    def name(self) -> str:
+        """Name of the instance."""
+        return self.instance.name or self.stem
+
+
+def read_instances(path: Path) -> list[Source]:
+    """Read an instance file, or every `*.yaml` and `*.yml` of a folder, in the order of their names.
+
+    Raises:
+        InputError: there is none, or one of them cannot work.
+    """
+    sources = [_read(file) for file in _files(path)]
+    seen: dict[str, Source] = {}
+    for source in sources:
+        other = seen.setdefault(source.stem, source)
+        if other is not source:
+            raise InputError(f"{source.path}: {other.path.name} has the same name; rename one of them")
+    return sources
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder; INSTANCES names an instance file, or a folder of them")
+    files = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"} and file.name[0] != ".")
+    if not files:
+        raise InputError(f"{path}: no instance file in it; write one, such as {path / 'aim.yaml'}")
+    return files
+
+
+def _read(file: Path) -> Source:
+    if not _STEM.fullmatch(file.stem):
+        raise InputError(f"{file}: name the file with lower-case letters, digits and '-', such as aim.yaml")
+    content = _load(file)
+    if not isinstance(content, dict):
+        what = "empty" if content is None else f"a {type(content).__name__}"
+        raise InputError(f"{file}: is {what}; write a mapping with at least the keys namespace and storage")
+    try:
+        return Source(path=file, instance=Instance.model_validate(content))
+    except ValidationError as invalid:
+        raise InputError("\n".join(_describe(file, error) for error in invalid.errors())) from None
+
+
+def _load(file: Path) -> object:
+    try:
+        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = " ".join(str(part) for part in (error.context, error.problem) if part)
+        raise InputError(f"{file}: {place}{problem}; {_yaml_remedy(problem)}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {error}; write it as YAML, in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from None
+
+
+def _yaml_remedy(problem: str) -> str:
+    remedies = {
+        "duplicate key": "write each key once",
+        "'\\t'": "indent with spaces, not tabs",
+        "tag": "leave the tag out: plain values only",
+        "expected a single document": "write one instance a file",
+    }
+    return next((remedy for sign, remedy in remedies.items() if sign in problem), "write it as plain YAML")
+
+
+def _describe(file: Path, error: ErrorDetails) -> str:
+    key = _dotted(error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        return f"{file}: {key}: unknown key; {advice}"
+    if error["type"] == "missing":
+        return f"{file}: {key}: missing; write it"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{file}: {key}: {error['input']!r}: {message}"
+
+
+def _dotted(loc: Iterable[int | str]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
+
+
+def _known_keys(loc: Sequence[int | str]) -> list[str]:
+    model: type[BaseModel] = Instance
+    for part in loc:
+        if isinstance(part, str):
+            fields = {field.alias: field for field in model.model_fields.values()}
+            model = next(_models_in(fields[part].annotation))
+    return [str(field.alias) for field in model.model_fields.values()]
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

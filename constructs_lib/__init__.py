@@ -1,0 +1,40 @@
+"""Aim on Kubernetes, as cdk8s constructs.
+
+`AimStorage` is where runs live, `AimServer` is what people open, `AimNamespace` the namespace around them.
+"""
+
+from constructs_lib.errors import OptionError
+from constructs_lib.namespace import AimNamespace
+from constructs_lib.resources import Resources
+from constructs_lib.server import DEFAULT_IMAGE, DEFAULT_RESOURCES, REPOSITORY, AimServer
+from constructs_lib.service import ServiceOptions
+from constructs_lib.sources import (
+    CsiVolume,
+    DynamicVolume,
+    ExistingClaim,
+    HostPath,
+    NfsExport,
+    SecretReference,
+    StorageSource,
+)
+from constructs_lib.storage import AimStorage, Owner
+
+__all__ = [
+    "DEFAULT_IMAGE",
+    "DEFAULT_RESOURCES",
+    "REPOSITORY",
+    "AimNamespace",
+    "AimServer",
+    "AimStorage",
+    "CsiVolume",
+    "DynamicVolume",
+    "ExistingClaim",
+    "HostPath",
+    "NfsExport",
+    "OptionError",
+    "Owner",
+    "Resources",
+    "SecretReference",
+    "ServiceOptions",
+    "StorageSource",
+]

@@ -1,0 +1,52 @@
+"""What a construct says about an option that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from constructs import Construct
+
+
+class OptionError(ValueError):
+    """An option that cannot work: which one, its value, and what to write instead.
+
+    Attributes:
+        option: the option's name, dotted below a grouped value: `size`, `nfs.path`.
+        value: what was given.
+        remedy: what to write instead.
+        construct: path of the construct that refused it, `""` until one has.
+    """
+
+    def __init__(self, option: str, value: object, remedy: str, *, construct: str = "") -> None:
+        self.option = option
+        self.value = value
+        self.remedy = remedy
+        self.construct = construct
+        where = f"{construct}: " if construct else ""
+        super().__init__(f"{where}{option}: {value!r}: {remedy}")
+
+
+def require(condition: object, option: str, value: object, remedy: str) -> None:
+    """Raise an `OptionError` unless the condition holds."""
+    if not condition:
+        raise OptionError(option, value, remedy)
+
+
+@contextmanager
+def below(group: str) -> Iterator[None]:
+    """Name the group that the options refused inside belong to: `path` becomes `nfs.path`."""
+    try:
+        yield
+    except OptionError as error:
+        raise OptionError(f"{group}.{error.option}", error.value, error.remedy) from None
+
+
+@contextmanager
+def reported_by(scope: Construct, id: str) -> Iterator[None]:
+    """Name the construct that refuses: it checks before it joins the tree, so that no half-made construct stays."""
+    try:
+        yield
+    except OptionError as error:
+        construct = "/".join(part for part in (scope.node.path, id) if part)
+        raise OptionError(error.option, error.value, error.remedy, construct=construct) from None

@@ -1,0 +1,69 @@
+"""Names and labels, by the rules of the oldest Kubernetes that the manifests are for (1.27).
+
+Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../labels/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from constructs_lib.errors import require
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+LONGEST_INSTANCE_NAME = 40
+"""Longest instance name: leaves room for every suffix of a derived name within the 63 characters of a label."""
+
+
+def check_namespace(option: str, value: str) -> None:
+    """Refuse what is no DNS-1123 label (Namespace)."""
+    remedy = "write at most 63 lower-case letters, digits and '-', starting and ending with a letter or digit"
+    require(_LABEL.fullmatch(value), option, value, remedy)
+
+
+def check_service_name(option: str, value: str) -> None:
+    """Refuse what is no DNS-1035 label: before Kubernetes 1.36 the name of a Service must start with a letter."""
+    remedy = (
+        "write at most 63 lower-case letters, digits and '-', starting with a letter, ending with a letter or digit"
+    )
+    require(_SERVICE.fullmatch(value), option, value, remedy)
+
+
+def check_instance_name(option: str, value: str) -> None:
+    """Refuse a name that its Service, or a name derived from it, could not carry."""
+    check_service_name(option, value)
+    remedy = f"write at most {LONGEST_INSTANCE_NAME} characters, so that the names derived from it fit"
+    require(len(value) <= LONGEST_INSTANCE_NAME, option, value, remedy)
+
+
+def check_object_name(option: str, value: str) -> None:
+    """Refuse what is no DNS-1123 subdomain (Deployment, PersistentVolume, PersistentVolumeClaim, Secret ...)."""
+    remedy = "write at most 253 lower-case letters, digits, '-' and '.', starting and ending with a letter or digit"
+    require(len(value) <= 253 and _SUBDOMAIN.fullmatch(value), option, value, remedy)
+
+
+def check_key(option: str, key: str) -> None:
+    """Refuse what is no label or annotation key."""
+    prefix, slash, name = key.rpartition("/")
+    fits = len(prefix) <= 253 and _SUBDOMAIN.fullmatch(prefix) if slash else True
+    remedy = "write a key as [dns.prefix/]name, the name at most 63 letters, digits, '-', '_' and '.'"
+    require(fits and _LABEL_NAME.fullmatch(name), option, key, remedy)
+
+
+def check_labels(option: str, labels: Mapping[str, str]) -> None:
+    """Refuse a map that cannot be labels."""
+    remedy = "write at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
+    for key, value in labels.items():
+        check_key(option, key)
+        require(_LABEL_VALUE.fullmatch(value), f"{option}.{key}", value, remedy)
+
+
+def check_annotations(option: str, annotations: Mapping[str, str]) -> None:
+    """Refuse a map that cannot be annotations."""
+    for key in annotations:
+        check_key(option, key)

@@ -1,0 +1,264 @@
+"""`AimServer`: what people open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import cdk8s
+from constructs import Construct
+
+from constructs_lib.errors import reported_by, require
+from constructs_lib.hardening import harden, pod_security_context
+from constructs_lib.labels import SERVER, check_extra_labels, common_labels
+from constructs_lib.names import check_annotations, check_instance_name, check_labels, check_object_name
+from constructs_lib.plus import k8s, kplus
+from constructs_lib.resources import Resources
+from constructs_lib.service import AIM_PORT, ServiceOptions
+from constructs_lib.storage import AimStorage
+from constructs_lib.stores import claim_stores
+
+DEFAULT_IMAGE = "docker.io/aimstack/aim:3.29.1"
+"""The last image that Aim's makers published."""
+
+DEFAULT_RESOURCES = Resources(
+    requests={"cpu": "100m", "memory": "1Gi"},
+    limits={"cpu": "1", "memory": "2Gi"},
+)
+"""Those of Aim's own guide; measured to be right up to some 2,000 runs."""
+
+DEFAULT_SERVICE = ServiceOptions()
+
+REPOSITORY = "/aim"
+"""Where the volume is mounted: the Aim repository is the directory `.aim` in it."""
+
+_AMD64 = {"kubernetes.io/arch": "amd64"}
+_IMAGE = re.compile(
+    r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r"(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?",
+    re.ASCII,
+)
+
+
+class AimServer(Construct):
+    """One Aim server on one storage: a Deployment, a Service, and a NetworkPolicy that names who may come in.
+
+    There is one pod and no `replicas`: Aim's store has one indexer, and a second one kills it or corrupts the index.
+
+    Aim has no login, and faults that will not be fixed (remote code execution by query among them): the policy admits
+    the pods of the same namespace only, until `allow_from` admits more.
+
+    Attributes:
+        name: name of the instance.
+        storage: where its runs are.
+        deployment: the Deployment; for what has no option here (affinity, further volumes) use its own methods.
+        service: the Service.
+        network_policy: the NetworkPolicy.
+    """
+
+    name: str
+    storage: AimStorage
+    deployment: kplus.Deployment
+    service: kplus.Service
+    network_policy: kplus.NetworkPolicy
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        storage: AimStorage,
+        image: str = DEFAULT_IMAGE,
+        image_pull_policy: kplus.ImagePullPolicy = kplus.ImagePullPolicy.IF_NOT_PRESENT,
+        image_pull_secrets: Sequence[str] = (),
+        workers: int = 2,
+        suspend: bool = False,
+        service: ServiceOptions = DEFAULT_SERVICE,
+        resources: Resources = DEFAULT_RESOURCES,
+        node_selector: Mapping[str, str] | None = None,
+        priority_class_name: str | None = None,
+        allow_anonymous: bool = False,
+        deployment_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        pod_annotations: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the server.
+
+        Args:
+            scope: a chart in the namespace of the storage, or a construct in one.
+            id: of this construct; no name in the cluster comes from it.
+            storage: where the runs are. One store has one server.
+            image: any image that has `aim` and `sh` on its PATH. Default: `docker.io/aimstack/aim:3.29.1`.
+            image_pull_policy: Default: IfNotPresent.
+            image_pull_secrets: names of Secrets in the namespace, for a private registry. Default: none.
+            workers: processes that answer requests, at least 1. Default: 2, so that one answers while another searches.
+            suspend: no pod at all, for a restore or maintenance. Default: False.
+            service: how it is reached. Default: a ClusterIP Service on port 80.
+            resources: requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU.
+            node_selector: labels of the nodes to run on. Default: `kubernetes.io/arch: amd64`, as Aim publishes no
+                other Linux wheel; replace it where the image was built for another architecture.
+            priority_class_name: Default: the cluster's.
+            allow_anonymous: required to be True for a NodePort or LoadBalancer, which anyone who reaches it can use:
+                Aim has no login. The NetworkPolicy then admits every address. Default: False.
+            deployment_name: of the Deployment and the NetworkPolicy. Default: the instance's name.
+            labels: further labels of every object and of the pod. Default: none.
+            annotations: of the Deployment. Default: none.
+            pod_annotations: of the pod. Default: none.
+
+        Raises:
+            OptionError: an option that cannot work, a storage of another namespace, or one that has a server already.
+        """
+        self.name = storage.name
+        self.storage = storage
+        self._deployment_name = deployment_name or self.name
+        self._labels = dict(labels or {})
+        self._annotations = dict(annotations or {})
+        self._pod_annotations = dict(pod_annotations or {})
+        self._image_pull_secrets = list(image_pull_secrets)
+        self._node_selector = dict(_AMD64 if node_selector is None else node_selector)
+        with reported_by(scope, id):
+            self._check(scope)
+            _check_image(image)
+            require(workers >= 1, "workers", workers, "write at least 1")
+            service.check()
+            resources.check()
+            if priority_class_name is not None:
+                check_object_name("priority_class_name", priority_class_name)
+            remedy = "write allow_anonymous True to let in whoever reaches it, as Aim has no login; or type ClusterIP"
+            require(allow_anonymous or not service.exposed, "service.type", _api_name(service.type), remedy)
+            claim_stores(scope, id, storage.stores)
+        super().__init__(scope, id)
+        self.deployment = self._make_deployment(suspend)
+        self._add_container(image, image_pull_policy, workers)
+        self._patch_pod(resources, priority_class_name)
+        self.service = self._make_service(service)
+        self.network_policy = self._make_network_policy()
+        self.allow_from(kplus.Pods.all(self, "SameNamespace"))
+        if service.exposed:
+            self.allow_from(
+                kplus.NetworkPolicyIpBlock.any_ipv4(self, "AnyIpv4"),
+                kplus.NetworkPolicyIpBlock.any_ipv6(self, "AnyIpv6"),
+            )
+
+    def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
+        """Let more come in than the pods of the same namespace; returns the policy.
+
+        Args:
+            peers: pods (`kplus.Pods.select`, any workload), namespaces (`kplus.Namespaces.select`) or addresses
+                (`kplus.NetworkPolicyIpBlock.ipv4`).
+        """
+        for peer in peers:
+            self.network_policy.add_ingress_rule(peer, [kplus.NetworkPolicyPort.tcp(AIM_PORT)])
+        return self.network_policy
+
+    @property
+    def _selector(self) -> dict[str, str]:
+        return common_labels(self.name, SERVER)
+
+    def _check(self, scope: Construct) -> None:
+        check_instance_name("name", self.name)
+        check_object_name("deployment_name", self._deployment_name)
+        check_extra_labels(self._labels)
+        check_annotations("annotations", self._annotations)
+        check_annotations("pod_annotations", self._pod_annotations)
+        check_labels("node_selector", self._node_selector)
+        for secret in self._image_pull_secrets:
+            check_object_name("image_pull_secrets", secret)
+        namespace = cdk8s.Chart.of(scope).namespace
+        remedy = f"put both in one namespace: a claim is mounted in its own only, here {self.storage.namespace!r}"
+        require(namespace == self.storage.namespace, "storage", namespace, remedy)
+
+    def _make_deployment(self, suspend: bool) -> kplus.Deployment:
+        deployment = kplus.Deployment(
+            self,
+            "Deployment",
+            metadata=self._metadata(self._deployment_name, self._annotations),
+            pod_metadata=self._metadata(None, self._pod_annotations),
+            replicas=0 if suspend else 1,
+            # a rolling update would start a second server on the store before it stops the first
+            strategy=kplus.DeploymentStrategy.recreate(),
+            select=False,
+            security_context=pod_security_context(self.storage.owner),
+        )
+        deployment.select(kplus.LabelSelector.of(labels=self._selector))
+        # cdk8s-plus finds a workload's pods by this label, with a hash of the construct path in it: keep it working in
+        # users' charts, but with a value that does not change when a construct moves
+        deployment.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim.{self.name}")
+        return deployment
+
+    def _add_container(self, image: str, pull_policy: kplus.ImagePullPolicy, workers: int) -> None:
+        container = self.deployment.add_container(
+            name="aim",
+            image=image,
+            image_pull_policy=pull_policy,
+            command=["/bin/sh", "-c", _start(workers)],
+            ports=[kplus.ContainerPort(name="http", number=AIM_PORT)],
+            startup=_probe("/api/projects/pinned-sequences", period=5, failures=120),
+            readiness=_probe("/api/projects/pinned-sequences", period=10, failures=3),
+            liveness=_probe("/", period=20, failures=6),
+            resources=kplus.ContainerResources(),
+        )
+        container.mount(REPOSITORY, self.storage)
+
+    def _patch_pod(self, resources: Resources, priority_class_name: str | None) -> None:
+        harden(self.deployment)
+        pod: dict[str, object] = {
+            "containers/0/resources": resources.render(),
+            "nodeSelector": self._node_selector,
+            "priorityClassName": priority_class_name,
+            "imagePullSecrets": [k8s.LocalObjectReference(name=name) for name in self._image_pull_secrets],
+        }
+        resource = cdk8s.ApiObject.of(self.deployment)
+        for field, value in pod.items():
+            if value:
+                resource.add_json_patch(cdk8s.JsonPatch.add(f"/spec/template/spec/{field}", value))
+        # the API server drops a zero and a false here, and every kubectl apply would answer "configured"
+        resource.add_json_patch(
+            cdk8s.JsonPatch.remove("/spec/minReadySeconds"),
+            cdk8s.JsonPatch.remove("/spec/template/spec/volumes/0/persistentVolumeClaim/readOnly"),
+        )
+
+    def _make_service(self, options: ServiceOptions) -> kplus.Service:
+        metadata = self._metadata(options.name or self.name, options.annotations)
+        service = options.render(self, "Service", metadata=metadata)
+        for key, value in self._selector.items():
+            service.select_label(key, value)
+        return service
+
+    def _make_network_policy(self) -> kplus.NetworkPolicy:
+        return kplus.NetworkPolicy(
+            self,
+            "NetworkPolicy",
+            metadata=self._metadata(self._deployment_name, {}),
+            selector=kplus.Pods.select(self, "Pods", labels=self._selector),
+        )
+
+    def _metadata(self, name: str | None, annotations: Mapping[str, str]) -> cdk8s.ApiObjectMetadata:
+        return cdk8s.ApiObjectMetadata(
+            name=name, labels={**self._labels, **self._selector}, annotations=dict(annotations) or None
+        )
+
+
+def _start(workers: int) -> str:
+    serve = f"aim up --host 0.0.0.0 --port {AIM_PORT} --workers {workers} --repo {REPOSITORY}"
+    return f"aim init --skip-if-exists --repo {REPOSITORY} && exec {serve}"
+
+
+def _probe(path: str, *, period: int, failures: int) -> kplus.Probe:
+    return kplus.Probe.from_http_get(
+        path,
+        port=AIM_PORT,
+        period_seconds=cdk8s.Duration.seconds(period),
+        timeout_seconds=cdk8s.Duration.seconds(10),
+        failure_threshold=failures,
+    )
+
+
+def _check_image(image: str) -> None:
+    remedy = "write [registry/]repository[:tag][@digest], such as docker.io/aimstack/aim:3.29.1"
+    require(_IMAGE.fullmatch(image), "image", image, remedy)
+
+
+def _api_name(type: kplus.ServiceType) -> str:
+    return "".join(word.title() for word in type.name.split("_"))

@@ -1,0 +1,85 @@
+"""The library on its own: what a chart of somebody else's gets."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.manifest_rules import problems
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = sorted((ROOT / "constructs_lib").rglob("*.py"))
+PUBLISHED = {"cdk8s", "cdk8s_plus_27", "constructs", "constructs_lib", "jsii"}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The top-level packages that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+
+
+@pytest.mark.parametrize("file", LIBRARY, ids=lambda file: file.name)
+def test_the_library_imports_nothing_of_the_app(file: Path) -> None:
+    """It stands on the standard library and on what its wheel requires."""
+    assert set(imports(file)) <= PUBLISHED | sys.stdlib_module_names
+
+
+def test_cdk8s_plus_has_one_door() -> None:
+    """A newer line of cdk8s-plus is a change of one module."""
+    sources = [*LIBRARY, ROOT / "main.py", *(ROOT / "app").glob("*.py"), *(ROOT / "examples").rglob("*.py")]
+    assert [file.name for file in sources if "cdk8s_plus_27" in set(imports(file))] == ["plus.py"]
+
+
+def readme_example() -> str:
+    """The ten lines of Python in the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return str(code)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and what it requires, far from this folder."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    venv.create(folder / "venv", with_pip=True)
+    (wheel,) = folder.glob("*.whl")
+    pins = ["--constraint", ROOT / "requirements-dev.txt"]
+    pip = [folder / "venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins]
+    subprocess.run([*pip, wheel, "mypy"], check=True)
+    (folder / "chart.py").write_text(readme_example(), encoding="utf-8")
+    return folder
+
+
+def test_the_readmes_chart_is_composed_with_the_wheel_alone(elsewhere: Path) -> None:
+    """A training Job that mounts the storage, written in an empty folder, renders manifests that hold together."""
+    node = str(Path(sys.executable).parent)
+    subprocess.run([elsewhere / "venv/bin/python", "chart.py"], cwd=elsewhere, check=True, env={"PATH": f"{node}:/bin"})
+    (written,) = (elsewhere / "dist").glob("*.yaml")
+    manifests = list(yaml.safe_load_all(written.read_text(encoding="utf-8")))
+    assert problems([manifest for manifest in manifests if manifest["kind"] != "Job"]) == []
+    (job,) = [manifest["spec"]["template"]["spec"] for manifest in manifests if manifest["kind"] == "Job"]
+    (claim,) = [manifest for manifest in manifests if manifest["kind"] == "PersistentVolumeClaim"]
+    assert job["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_the_readmes_chart_is_typed(elsewhere: Path) -> None:
+    """The wheel carries its types: a right call passes, a wrong one is found."""
+    mypy = [elsewhere / "venv/bin/mypy", "--strict", "chart.py"]
+    done = subprocess.run(mypy, cwd=elsewhere, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    (elsewhere / "wrong.py").write_text(readme_example().replace('size="1Ti"', "size=1"), encoding="utf-8")
+    done = subprocess.run([*mypy[:-1], "wrong.py"], cwd=elsewhere, check=False, capture_output=True, text=True)
+    assert 'incompatible type "int"' in done.stdout

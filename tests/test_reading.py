@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from app.errors import InputError
+from app.instance import Instance
+from app.reading import read_instances
+from app.reference import reference
+from app.schema import schema
+from main import synth
+
+ROOT = Path(__file__).resolve().parents[1]
+FINE = "namespace: ml\nstorage: {size: 1Ti, nfs: {server: a, path: /aim}}\n"
+STORED = "namespace: ml\nstorage: {size: 1Ti, dynamic: {}}\n"
+
+
+def refusal(folder: Path, *texts: str) -> str:
+    """What synthesis says about instance files a.yaml, b.yaml ... with these texts."""
+    source = folder / "instances"
+    source.mkdir()
+    for name, text in zip("abcdef", texts, strict=False):
+        (source / f"{name}.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        synth(source, folder / "dist")
+    assert not (folder / "dist").exists()
+    return str(error.value).replace(f"{source}/", "")
+
+
+SHAPES = {
+    "": "a.yaml: is empty; write a mapping",
+    "- a\n- b\n": "a.yaml: is a list; write a mapping",
+    "namespace: [a\n": "a.yaml: line 2, column 1: ",
+    "namespace: ml\nnamespace: ml\n": "write each key once",
+    "namespace: ml\nstorage:\n\tsize: 1Ti\n": "indent with spaces, not tabs",
+    "namespace: !!python/object/apply:os.system [ls]\n": "leave the tag out",
+    "namespace: ml\n---\nnamespace: ml\n": "write one instance a file",
+    "storage: {size: 1Ti, dynamic: {}}\n": "a.yaml: namespace: missing",
+    "namespace: ml\n": "a.yaml: storage: missing",
+    STORED + "sevrer: {}\n": "a.yaml: sevrer: unknown key; did you mean server?",
+    STORED + "server: {wrokers: 2}\n": "a.yaml: server.wrokers: unknown key; did you mean workers?",
+    STORED + "server: {tolerations: [{kee: a}]}\n": "a.yaml: server.tolerations[0].kee: unknown key; did you mean key?",
+    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: workers, suspend",
+    STORED + "server: {workers: two}\n": "a.yaml: server.workers: 'two': should be a valid integer",
+    STORED + "server: {workers: 0}\n": "a.yaml: server.workers: 0: should be greater than or equal to 1",
+    STORED + "server: {service: {port: 70000}}\n": "a.yaml: server.service.port: 70000: should be less than or equal",
+    STORED + "server: {service: {type: Open}}\n": "should be 'ClusterIP', 'NodePort' or 'LoadBalancer'",
+    "namespace: ml\nstorage: {size: 1Ti}\n": "a.yaml: storage: {'size': '1Ti'}: write exactly one of nfs, csi",
+    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /a}}\n": "this has hostPath and dynamic",
+    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, accessMode: ReadOnlyMany}\n": "a.yaml: storage.accessMode: ",
+}
+
+
+@pytest.mark.parametrize("text", SHAPES)
+def test_a_file_of_the_wrong_shape_is_named_with_its_key(tmp_path: Path, text: str) -> None:
+    """The message names the file, the key, the value and what to write instead."""
+    assert SHAPES[text] in refusal(tmp_path, text)
+
+
+VALUES = {
+    "namespace: ml\nstorage: {size: zero, dynamic: {}}\n": "a.yaml: storage.size: 'zero': write a Kubernetes quantity",
+    "namespace: ml\nstorage: {size: 0, dynamic: {}}\n": "a.yaml: storage.size: '0': write an amount above zero",
+    "namespace: ml\nstorage: {dynamic: {}}\n": "a.yaml: storage.size: None: write a Kubernetes quantity",
+    FINE.replace("/aim", "aim"): "a.yaml: storage.nfs.path: 'aim': write an absolute path",
+    FINE.replace("server: a", "server: ''"): "a.yaml: storage.nfs.server: '': write the host name",
+    FINE.replace("ml", "M L"): "a.yaml: namespace: 'M L': write at most 63 lower-case",
+    FINE + "name: 1st\n": "a.yaml: name: '1st': write at most 63 lower-case",
+    FINE + f"name: {'a' * 41}\n": "write at most 40 characters, so that the names derived from it fit",
+    FINE + "image: aim 3\n": "a.yaml: image: 'aim 3': write [registry/]repository",
+    FINE + "imagePullSecrets: [A]\n": "a.yaml: imagePullSecrets: 'A': ",
+    FINE + "server: {resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}\n": (
+        "a.yaml: server.resources.limits.memory: '1Gi': write at least the request, 2Gi"
+    ),
+    FINE + "server: {service: {type: NodePort}}\n": "a.yaml: server.service.type: 'NodePort': write allow",
+    FINE + "server: {deploymentName: A}\n": "a.yaml: server.deploymentName: 'A': ",
+    FINE + "server: {env: [{name: A, value: b}, {name: A, value: c}]}\n": "server.env.name: 'A': write it once",
+    FINE + "server: {env: [{name: a b, value: b}]}\n": "server.env.name: 'a b': write a name",
+    FINE + "server: {env: [{name: A}]}\n": "server.env[0]: {'name': 'A'}: write exactly one of value, valueFrom",
+    FINE + "server: {tolerations: [{operator: Exists, effect: NoSchedule}]}\n": "server.tolerations.0.effect: ",
+    FINE
+    + "server: {tolerations: [{key: a, value: b, tolerationSeconds: 3}]}\n": "server.tolerations.0.tolerationSeconds",
+    FINE + "server: {tolerations: [{value: b}]}\n": "server.tolerations.0.key: None: write the key",
+    FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.1}}]}\n": "server.allowFrom.ipBlock.cidr: '10.0.0.1': ",
+    FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]}\n": "write a network within",
+    FINE + "server: {allowFrom: [{podSelector: {}}]}\n": "write exactly one of namespaceSelector, ipBlock",
+    FINE.replace("ml", "default") + "createNamespace: true\n": "a.yaml: namespace: 'default': name another",
+}
+
+
+@pytest.mark.parametrize("text", VALUES)
+def test_a_value_that_cannot_work_is_named_by_its_key_in_the_file(tmp_path: Path, text: str) -> None:
+    """What a construct refuses is said in the words of the file."""
+    assert VALUES[text] in refusal(tmp_path, text)
+
+
+def test_two_instances_on_one_store_are_refused(tmp_path: Path) -> None:
+    """A second server on a store would destroy its index."""
+    message = refusal(tmp_path, FINE, FINE.replace("ml", "nlp"))
+    assert message.startswith("b.yaml: storage: 'NFS export a:/aim': give it a store of its own: a/server serves this")
+
+
+def test_two_files_that_make_one_object_are_refused(tmp_path: Path) -> None:
+    """The second of two objects of one name would replace the first."""
+    other = FINE.replace("/aim", "/other").replace("size", "claimName: other, volumeName: other, size") + "name: a\n"
+    assert "b.yaml: Deployment a in namespace ml: " in refusal(tmp_path, FINE, other)
+
+
+def test_a_namespace_has_one_owner(tmp_path: Path) -> None:
+    """Two files that create one namespace are refused."""
+    twice = [STORED + "createNamespace: true\n"] * 2
+    assert "b.yaml: Namespace ml: " in refusal(tmp_path, *twice)
+
+
+def test_every_mistake_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+    """Who mends a file should not have to run it five times."""
+    assert len(refusal(tmp_path, "a: 1\nb: 2\n").splitlines()) == 4
+
+
+@pytest.mark.parametrize("name", ["A.yaml", "a b.yaml", "a.b.yaml"])
+def test_a_file_whose_name_cannot_be_a_manifests_is_refused(tmp_path: Path, name: str) -> None:
+    """The output is named after the file."""
+    (tmp_path / name).write_text(FINE, encoding="utf-8")
+    with pytest.raises(InputError, match="name the file with lower-case letters"):
+        read_instances(tmp_path)
+
+
+def test_two_files_of_one_stem_are_refused(tmp_path: Path) -> None:
+    """Both would be written to one file."""
+    for name in ("a.yaml", "a.yml"):
+        (tmp_path / name).write_text(FINE, encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.yml: a\.yaml has the same name"):
+        read_instances(tmp_path)
+
+
+def test_an_empty_or_missing_folder_is_refused(tmp_path: Path) -> None:
+    """No instance at all is a mistake in the path, not a wish to have none."""
+    with pytest.raises(InputError, match="no instance file in it"):
+        read_instances(tmp_path)
+    with pytest.raises(InputError, match="no such file or folder"):
+        read_instances(tmp_path / "x")
+
+
+def test_what_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    """A file in another encoding is said to be one."""
+    (tmp_path / "a.yaml").write_bytes(b"namespace: \xff\n")
+    with pytest.raises(InputError, match="in UTF-8"):
+        read_instances(tmp_path)
+
+
+def test_the_committed_schema_and_reference_are_fresh() -> None:
+    """Editors check by the model that synthesis checks by; `make schema` mends them."""
+    assert (ROOT / "instances/schema.json").read_text(encoding="utf-8") == schema()
+    assert (ROOT / "docs/instances.md").read_text(encoding="utf-8") == reference()
+
+
+@pytest.mark.parametrize(
+    "file", sorted([*ROOT.glob("instances/*.yaml"), *ROOT.glob("examples/*.yaml")]), ids=lambda f: f.stem
+)
+def test_every_instance_file_fits_the_schema(file: Path) -> None:
+    """The schema accepts what the project itself writes, and nothing with a key too many."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    fits = jsonschema.Draft202012Validator(Instance.model_json_schema())
+    assert list(fits.iter_errors(content)) == []
+    assert list(fits.iter_errors({**content, "x": 1})) != []
+    assert list(fits.iter_errors({**content, "storage": {"size": "1Gi"}})) != []

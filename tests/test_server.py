@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+from typing import Any
+
+import cdk8s
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from constructs_lib import (
+    AimNamespace,
+    AimServer,
+    AimStorage,
+    CsiVolume,
+    ExistingClaim,
+    HostPath,
+    NfsExport,
+    OptionError,
+    Owner,
+    Resources,
+    ServiceOptions,
+    StorageSource,
+)
+from constructs_lib.plus import kplus
+from tests.building import dynamic, rendered, storage
+
+TYPES = kplus.ServiceType
+
+
+def serve(chart: cdk8s.Chart, **options: Any) -> AimServer:
+    """A server on a dynamic volume."""
+    return AimServer(chart, "server", storage=dynamic(chart), **options)
+
+
+def test_defaults(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A storage is all that a server needs."""
+    serve(chart)
+    assert chart == manifests
+
+
+def test_namespace(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A namespace of ours enforces Pod Security "restricted" and is kept."""
+    AimNamespace(chart, "namespace")
+    assert chart == manifests
+
+
+def test_existing_claim(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A claim of others is mounted, whatever its name, and not made."""
+    mode = kplus.PersistentVolumeAccessMode.READ_WRITE_MANY
+    store = storage(chart, source=ExistingClaim(name="runs.of.others"), size=None, access_mode=mode)
+    AimServer(chart, "server", storage=store)
+    assert chart == manifests
+
+
+def test_owner(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """The pod runs as the owner of the storage."""
+    AimServer(chart, "server", storage=dynamic(chart, owner=Owner(uid=1000, gid=2000)))
+    assert chart == manifests
+
+
+def test_owner_of_the_cluster(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """Without an owner the pod names no user: OpenShift refuses one that is not of its own choice."""
+    AimServer(chart, "server", storage=dynamic(chart, owner=None))
+    assert chart == manifests
+
+
+def test_image(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """An image comes from any registry, by digest, pulled as told."""
+    serve(
+        chart,
+        image=f"registry.example.com:5000/ml/aim:1@sha256:{'0' * 64}",
+        image_pull_policy=kplus.ImagePullPolicy.ALWAYS,
+        image_pull_secrets=["registry", "mirror"],
+    )
+    assert chart == manifests
+
+
+def test_workers(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """More workers answer more requests at once."""
+    serve(chart, workers=4)
+    assert chart == manifests
+
+
+def test_suspended(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A suspended server has no pod, and everything else."""
+    serve(chart, suspend=True)
+    assert chart == manifests
+
+
+def test_resources(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """Given resources replace the default ones: no limit means none."""
+    serve(chart, resources=Resources(requests={"cpu": "0.25", "memory": "768Mi"}))
+    assert chart == manifests
+
+
+def test_placement(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A node selector replaces the one for amd64."""
+    serve(chart, node_selector={"disk": "ssd"}, priority_class_name="important")
+    assert chart == manifests
+
+
+def test_names(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """Deployment and Service can keep the names they have."""
+    serve(chart, deployment_name="old-deployment", service=ServiceOptions(name="old-service"))
+    assert chart == manifests
+
+
+def test_metadata(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """Labels go to every object and the pod, never into a selector; annotations where they are said to."""
+    serve(chart, labels={"team": "vision"}, annotations={"note": "a"}, pod_annotations={"note": "b"})
+    assert chart == manifests
+
+
+def test_service_port(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """The Service listens where it is told, the pod always on 43800."""
+    serve(chart, service=ServiceOptions(port=8080))
+    assert chart == manifests
+
+
+def test_service_node_port(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A NodePort that everybody may use is open to every address."""
+    serve(chart, service=ServiceOptions(type=TYPES.NODE_PORT, node_port=30080), allow_anonymous=True)
+    assert chart == manifests
+
+
+def test_service_load_balancer(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A LoadBalancer has the ranges, class and annotations that it is given."""
+    service = ServiceOptions(
+        type=TYPES.LOAD_BALANCER,
+        load_balancer_source_ranges=["10.0.0.0/8"],
+        load_balancer_class="example.com/internal",
+        annotations={"example.com/scheme": "internal"},
+    )
+    serve(chart, service=service, allow_anonymous=True)
+    assert chart == manifests
+
+
+def test_allow_from(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """Namespaces, pods and addresses come in where they are allowed to."""
+    serve(chart).allow_from(
+        kplus.Namespaces.select(chart, "Teams", labels={"team": "vision"}),
+        kplus.Pods.select(chart, "Proxy", labels={"app": "proxy"}),
+        kplus.NetworkPolicyIpBlock.ipv4(chart, "Office", "10.1.0.0/16", ["10.1.9.0/24"]),
+    )
+    assert chart == manifests
+
+
+def test_extended_by_hand(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """What has no option here is added through the cdk8s-plus Deployment."""
+    deployment = serve(chart).deployment
+    deployment.scheduling.tolerate(kplus.Node.tainted(kplus.NodeTaintQuery.exists("dedicated")))
+    deployment.containers[0].env.add_variable("HTTPS_PROXY", kplus.EnvValue.from_value("http://proxy:3128"))
+    deployment.containers[0].mount("/cache", kplus.Volume.from_empty_dir(chart, "Cache", "cache"))
+    assert chart == manifests
+
+
+def test_composed_with_others(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A Job mounts the storage, and a Service of somebody else's finds the server's pod."""
+    store = dynamic(chart)
+    server = AimServer(chart, "server", storage=store)
+    job = kplus.Job(chart, "train", metadata=cdk8s.ApiObjectMetadata(name="train"))
+    job.add_container(image="example.com/train:1", resources=kplus.ContainerResources()).mount("/aim", store)
+    ports = [kplus.ServicePort(port=8080, target_port=43800)]
+    name = cdk8s.ApiObjectMetadata(name="other")
+    kplus.Service(chart, "other", metadata=name, selector=server.deployment, ports=ports)
+    assert chart == manifests
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"image": "aim 3.29.1"}, "image"),
+    ({"image": ""}, "image"),
+    ({"image": "Aim:3"}, "image"),
+    ({"image_pull_secrets": ["A"]}, "image_pull_secrets"),
+    ({"workers": 0}, "workers"),
+    ({"deployment_name": "a_b"}, "deployment_name"),
+    ({"node_selector": {"a": "b c"}}, "node_selector.a"),
+    ({"priority_class_name": ""}, "priority_class_name"),
+    ({"labels": {"app.kubernetes.io/name": "x"}}, "labels.app.kubernetes.io/name"),
+    ({"pod_annotations": {"": "x"}}, "pod_annotations"),
+    ({"resources": Resources(requests={"memory": "3Gi"}, limits={"memory": "2Gi"})}, "resources.limits.memory"),
+    ({"resources": Resources(requests={"cpu": "0.1m"})}, "resources.requests.cpu"),
+    ({"resources": Resources(limits={"cpu": "many"})}, "resources.limits.cpu"),
+    ({"service": ServiceOptions(port=0)}, "service.port"),
+    ({"service": ServiceOptions(port=65536)}, "service.port"),
+    ({"service": ServiceOptions(name="1st")}, "service.name"),
+    ({"service": ServiceOptions(node_port=30080)}, "service.node_port"),
+    ({"service": ServiceOptions(load_balancer_source_ranges=["10.0.0.0/8"])}, "service.load_balancer_source_ranges"),
+    ({"service": ServiceOptions(load_balancer_class="a")}, "service.load_balancer_class"),
+    ({"service": ServiceOptions(type=TYPES.EXTERNAL_NAME)}, "service.type"),
+    ({"service": ServiceOptions(type=TYPES.NODE_PORT)}, "service.type"),
+    ({"service": ServiceOptions(type=TYPES.LOAD_BALANCER)}, "service.type"),
+    (
+        {"service": ServiceOptions(type=TYPES.LOAD_BALANCER, load_balancer_source_ranges=["10.0.0.1/8"])},
+        "service.load_balancer_source_ranges",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "option"), REFUSED)
+def test_an_option_that_cannot_work_is_named(chart: cdk8s.Chart, options: dict[str, Any], option: str) -> None:
+    """The error names the construct and the option, and leaves nothing behind: the same storage can be served."""
+    store = dynamic(chart)
+    with pytest.raises(OptionError) as error:
+        AimServer(chart, "server", storage=store, **options)
+    assert str(error.value).startswith(f"chart/server: {option}: ")
+    assert AimServer(chart, "server", storage=store).node.path == "chart/server"
+
+
+@pytest.mark.parametrize("namespace", [None, "default", "kube-system", "A"])
+def test_a_namespace_that_is_not_ours_is_not_made(tree: cdk8s.App, namespace: str | None) -> None:
+    """The namespaces of the cluster itself have an owner already."""
+    with pytest.raises(OptionError, match="chart/namespace: namespace: "):
+        AimNamespace(cdk8s.Chart(tree, "chart", namespace=namespace), "namespace")
+
+
+def test_a_storage_of_another_namespace_is_refused(tree: cdk8s.App, chart: cdk8s.Chart) -> None:
+    """A pod cannot mount a claim of another namespace, and cdk8s-plus does not say so."""
+    elsewhere = cdk8s.Chart(tree, "elsewhere", namespace="other")
+    with pytest.raises(OptionError, match="chart/server: storage: 'ml': put both in one namespace.*'other'"):
+        AimServer(chart, "server", storage=dynamic(elsewhere))
+
+
+SAME: list[tuple[StorageSource, StorageSource]] = [
+    (NfsExport(server="NFS.example.com", path="/aim"), NfsExport(server="nfs.example.com.", path="//aim/./")),
+    (CsiVolume(driver="d", volume_handle="h"), CsiVolume(driver="d", volume_handle="h", fs_type="ext4")),
+    (HostPath(path="/srv/aim"), HostPath(path="/srv/aim/")),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_one_store_has_one_server(tree: cdk8s.App, first: StorageSource, second: StorageSource) -> None:
+    """Two servers on one store are refused however it is spelled, wherever in the app they are."""
+    for name, source in (("first", first), ("second", second)):
+        chart = cdk8s.Chart(tree, name, namespace=name)
+        store = AimStorage(chart, "storage", source=source, size="1Gi")
+        if name == "first":
+            AimServer(chart, "server", storage=store)
+        else:
+            with pytest.raises(OptionError, match="second/server: storage: .*first/server serves this one"):
+                AimServer(chart, "server", storage=store)
+
+
+def test_one_claim_has_one_server(chart: cdk8s.Chart) -> None:
+    """A claim is a store too."""
+    store = dynamic(chart)
+    AimServer(chart, "server", storage=store)
+    with pytest.raises(OptionError, match="claim aim-runs in namespace ml.*chart/server serves this one"):
+        AimServer(chart, "again", storage=store)
+
+
+def test_moving_a_server_in_python_rolls_nothing_out(tree: cdk8s.App) -> None:
+    """Neither selector nor pod has the construct path in it, which cdk8s-plus puts into both."""
+    here = cdk8s.Chart(tree, "here", namespace="ml")
+    there = cdk8s.Chart(tree, "there", namespace="ml")
+    AimServer(here, "server", storage=dynamic(here))
+    mode = kplus.PersistentVolumeAccessMode.READ_WRITE_ONCE
+    moved = AimStorage(there, "moved", source=HostPath(path="/x"), size="1Gi", access_mode=mode, claim_name="x")
+    AimServer(there, "renamed", storage=moved)
+    specs = [rendered(chart, "Deployment")["spec"] for chart in (here, there)]
+    assert specs[0]["selector"] == specs[1]["selector"]
+    assert specs[0]["template"]["metadata"] == specs[1]["template"]["metadata"]
