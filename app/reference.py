@@ -27,7 +27,8 @@ def _sections(schema: dict[str, Any], model: dict[str, Any], path: str) -> Itera
     required = model.get("required", [])
     for key, field in model.get("properties", {}).items():
         needed = "required" if key in required else ""
-        yield f"| `{key}` | {needed} | {field.get('description', '')} |"
+        about = field.get("description") or (_model(schema, field) or {}).get("description", "")
+        yield f"| `{key}` | {needed} | {about} |"
     yield ""
     for key, field in model.get("properties", {}).items():
         inner = _model(schema, field)

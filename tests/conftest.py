@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cdk8s
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-import app  # sets the Node.js that cdk8s runs on  # noqa: F401
+from app import cdk8s
 
 
 class ManifestExtension(SingleFileSnapshotExtension):

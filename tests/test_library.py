@@ -52,13 +52,13 @@ def readme_example() -> str:
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the wheel and what it requires, far from this folder."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    build: list[str | Path] = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
     subprocess.run(build, check=True, capture_output=True)
     venv.create(folder / "venv", with_pip=True)
     (wheel,) = folder.glob("*.whl")
-    pins = ["--constraint", ROOT / "requirements-dev.txt"]
-    pip = [folder / "venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins]
-    subprocess.run([*pip, wheel, "mypy"], check=True)
+    pins: list[str | Path] = ["--constraint", ROOT / "requirements-dev.txt"]
+    pip: list[str | Path] = [folder / "venv/bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "install", *pins, wheel, "mypy"], check=True)
     (folder / "chart.py").write_text(readme_example(), encoding="utf-8")
     return folder
 
@@ -77,7 +77,7 @@ def test_the_readmes_chart_is_composed_with_the_wheel_alone(elsewhere: Path) -> 
 
 def test_the_readmes_chart_is_typed(elsewhere: Path) -> None:
     """The wheel carries its types: a right call passes, a wrong one is found."""
-    mypy = [elsewhere / "venv/bin/mypy", "--strict", "chart.py"]
+    mypy: list[str | Path] = [elsewhere / "venv/bin/mypy", "--strict", "chart.py"]
     done = subprocess.run(mypy, cwd=elsewhere, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     (elsewhere / "wrong.py").write_text(readme_example().replace('size="1Ti"', "size=1"), encoding="utf-8")
