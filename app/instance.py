@@ -262,6 +262,8 @@ class Server(_Model):
 
     workers: Annotated[int, Field(ge=1)] = 2
     """Processes that answer requests. Default: 2."""
+    base_path: str = ""
+    """What every URL starts with, such as /aim; a proxy in front must not strip it. Default: nothing."""
     suspend: bool = False
     """No pod at all, for a restore or maintenance. Default: false."""
     service: Service = Service()
@@ -282,6 +284,8 @@ class Server(_Model):
     """Required to be true for NodePort and LoadBalancer: Aim has no login. Default: false."""
     deployment_name: str | None = None
     """Name of the Deployment and the NetworkPolicy. Default: the instance's name."""
+    supervisor_name: str | None = None
+    """Name of the ConfigMap that carries the supervisor. Default: `<name>-supervisor`."""
     labels: dict[str, str] = {}
     """Further labels of every object and of the pod. Default: none."""
     annotations: dict[str, str] = {}
@@ -300,7 +304,7 @@ class Instance(_Model):
     create_namespace: bool = False
     """Make the namespace too, with Pod Security "restricted"; in one file of each namespace. Default: false."""
     image: str | None = None
-    """Any image that has `aim` and `sh` on its PATH. Default: docker.io/aimstack/aim:3.29.1."""
+    """Any image that has `aim` and `python3` on its PATH, of Aim 3.29. Default: docker.io/aimstack/aim:3.29.1."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Default: IfNotPresent."""
     image_pull_secrets: list[str] = []

@@ -5,8 +5,9 @@
 
 from constructs_lib.errors import OptionError
 from constructs_lib.namespace import AimNamespace
+from constructs_lib.process import REPOSITORY
 from constructs_lib.resources import Resources
-from constructs_lib.server import DEFAULT_IMAGE, DEFAULT_RESOURCES, REPOSITORY, AimServer
+from constructs_lib.server import DEFAULT_IMAGE, DEFAULT_RESOURCES, AimServer
 from constructs_lib.service import ServiceOptions
 from constructs_lib.sources import (
     CsiVolume,

@@ -13,8 +13,9 @@ from constructs_lib.hardening import harden, pod_security_context
 from constructs_lib.labels import SERVER, check_extra_labels, common_labels
 from constructs_lib.names import check_annotations, check_instance_name, check_labels, check_object_name
 from constructs_lib.plus import k8s, kplus
+from constructs_lib.process import GRACE_PERIOD, PORT, PROGRESS_DEADLINE, REPOSITORY, AimProcess, add_supervisor
 from constructs_lib.resources import Resources
-from constructs_lib.service import AIM_PORT, ServiceOptions
+from constructs_lib.service import ServiceOptions
 from constructs_lib.storage import AimStorage
 from constructs_lib.stores import claim_stores
 
@@ -28,9 +29,6 @@ DEFAULT_RESOURCES = Resources(
 """Those of Aim's own guide; measured to be right up to some 2,000 runs."""
 
 DEFAULT_SERVICE = ServiceOptions()
-
-REPOSITORY = "/aim"
-"""Where the volume is mounted: the Aim repository is the directory `.aim` in it."""
 
 _AMD64 = {"kubernetes.io/arch": "amd64"}
 _IMAGE = re.compile(
@@ -54,6 +52,8 @@ class AimServer(Construct):
         deployment: the Deployment; for what has no option here (affinity, further volumes) use its own methods.
         service: the Service.
         network_policy: the NetworkPolicy.
+        supervisor: the ConfigMap that carries the supervisor into the pod.
+        url: where the server is reached within the cluster, such as `http://aim.ml.svc/`.
     """
 
     name: str
@@ -61,6 +61,8 @@ class AimServer(Construct):
     deployment: kplus.Deployment
     service: kplus.Service
     network_policy: kplus.NetworkPolicy
+    supervisor: kplus.ConfigMap
+    url: str
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class AimServer(Construct):
         image_pull_policy: kplus.ImagePullPolicy = kplus.ImagePullPolicy.IF_NOT_PRESENT,
         image_pull_secrets: Sequence[str] = (),
         workers: int = 2,
+        base_path: str = "",
         suspend: bool = False,
         service: ServiceOptions = DEFAULT_SERVICE,
         resources: Resources = DEFAULT_RESOURCES,
@@ -79,6 +82,7 @@ class AimServer(Construct):
         priority_class_name: str | None = None,
         allow_anonymous: bool = False,
         deployment_name: str | None = None,
+        supervisor_name: str | None = None,
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         pod_annotations: Mapping[str, str] | None = None,
@@ -89,10 +93,12 @@ class AimServer(Construct):
             scope: a chart in the namespace of the storage, or a construct in one.
             id: of this construct; no name in the cluster comes from it.
             storage: where the runs are. One store has one server.
-            image: any image that has `aim` and `sh` on its PATH. Default: `docker.io/aimstack/aim:3.29.1`.
+            image: any image that has `aim` and `python3` on its PATH, of Aim 3.29 and Python 3.9 or later.
+                Default: `docker.io/aimstack/aim:3.29.1`.
             image_pull_policy: Default: IfNotPresent.
             image_pull_secrets: names of Secrets in the namespace, for a private registry. Default: none.
             workers: processes that answer requests, at least 1. Default: 2, so that one answers while another searches.
+            base_path: what every URL starts with, such as `/aim`; a proxy in front must not strip it. Default: nothing.
             suspend: no pod at all, for a restore or maintenance. Default: False.
             service: how it is reached. Default: a ClusterIP Service on port 80.
             resources: requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU.
@@ -102,6 +108,7 @@ class AimServer(Construct):
             allow_anonymous: required to be True for a NodePort or LoadBalancer, which anyone who reaches it can use:
                 Aim has no login. The NetworkPolicy then admits every address. Default: False.
             deployment_name: of the Deployment and the NetworkPolicy. Default: the instance's name.
+            supervisor_name: of the supervisor's ConfigMap. Default: `<name>-supervisor`.
             labels: further labels of every object and of the pod. Default: none.
             annotations: of the Deployment. Default: none.
             pod_annotations: of the pod. Default: none.
@@ -112,6 +119,7 @@ class AimServer(Construct):
         self.name = storage.name
         self.storage = storage
         self._deployment_name = deployment_name or self.name
+        self._supervisor_name = supervisor_name or f"{self.name}-supervisor"
         self._labels = dict(labels or {})
         self._annotations = dict(annotations or {})
         self._pod_annotations = dict(pod_annotations or {})
@@ -120,7 +128,8 @@ class AimServer(Construct):
         with reported_by(scope, id):
             self._check(scope)
             _check_image(image)
-            require(workers >= 1, "workers", workers, "write at least 1")
+            process = AimProcess(workers=workers, base_path=base_path)
+            process.check()
             service.check()
             resources.check()
             if priority_class_name is not None:
@@ -130,9 +139,12 @@ class AimServer(Construct):
             claim_stores(scope, id, storage.stores)
         super().__init__(scope, id)
         self.deployment = self._make_deployment(suspend)
-        self._add_container(image, image_pull_policy, workers)
+        process.add_to(self.deployment, image=image, pull_policy=image_pull_policy).mount(REPOSITORY, storage)
+        metadata = self._metadata(self._supervisor_name, {})
+        self.supervisor = add_supervisor(self, metadata=metadata, deployment=self.deployment)
         self._patch_pod(resources, priority_class_name)
         self.service = self._make_service(service)
+        self.url = self._url(service, base_path)
         self.network_policy = self._make_network_policy()
         self.allow_from(kplus.Pods.all(self, "SameNamespace"))
         if service.exposed:
@@ -149,7 +161,7 @@ class AimServer(Construct):
                 (`kplus.NetworkPolicyIpBlock.ipv4`).
         """
         for peer in peers:
-            self.network_policy.add_ingress_rule(peer, [kplus.NetworkPolicyPort.tcp(AIM_PORT)])
+            self.network_policy.add_ingress_rule(peer, [kplus.NetworkPolicyPort.tcp(PORT)])
         return self.network_policy
 
     @property
@@ -159,6 +171,7 @@ class AimServer(Construct):
     def _check(self, scope: Construct) -> None:
         check_instance_name("name", self.name)
         check_object_name("deployment_name", self._deployment_name)
+        check_object_name("supervisor_name", self._supervisor_name)
         check_extra_labels(self._labels)
         check_annotations("annotations", self._annotations)
         check_annotations("pod_annotations", self._pod_annotations)
@@ -178,6 +191,8 @@ class AimServer(Construct):
             replicas=0 if suspend else 1,
             # a rolling update would start a second server on the store before it stops the first
             strategy=kplus.DeploymentStrategy.recreate(),
+            progress_deadline=PROGRESS_DEADLINE,
+            termination_grace_period=GRACE_PERIOD,
             select=False,
             security_context=pod_security_context(self.storage.owner),
         )
@@ -186,20 +201,6 @@ class AimServer(Construct):
         # users' charts, but with a value that does not change when a construct moves
         deployment.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim.{self.name}")
         return deployment
-
-    def _add_container(self, image: str, pull_policy: kplus.ImagePullPolicy, workers: int) -> None:
-        container = self.deployment.add_container(
-            name="aim",
-            image=image,
-            image_pull_policy=pull_policy,
-            command=["/bin/sh", "-c", _start(workers)],
-            ports=[kplus.ContainerPort(name="http", number=AIM_PORT)],
-            startup=_probe("/api/projects/pinned-sequences", period=5, failures=120),
-            readiness=_probe("/api/projects/pinned-sequences", period=10, failures=3),
-            liveness=_probe("/", period=20, failures=6),
-            resources=kplus.ContainerResources(),
-        )
-        container.mount(REPOSITORY, self.storage)
 
     def _patch_pod(self, resources: Resources, priority_class_name: str | None) -> None:
         harden(self.deployment)
@@ -226,6 +227,11 @@ class AimServer(Construct):
             service.select_label(key, value)
         return service
 
+    def _url(self, service: ServiceOptions, base_path: str) -> str:
+        host = f"{self.service.name}.{self.storage.namespace}.svc" if self.storage.namespace else self.service.name
+        port = "" if service.port == 80 else f":{service.port}"
+        return f"http://{host}{port}{base_path}/"
+
     def _make_network_policy(self) -> kplus.NetworkPolicy:
         return kplus.NetworkPolicy(
             self,
@@ -238,21 +244,6 @@ class AimServer(Construct):
         return cdk8s.ApiObjectMetadata(
             name=name, labels={**self._labels, **self._selector}, annotations=dict(annotations) or None
         )
-
-
-def _start(workers: int) -> str:
-    serve = f"aim up --host 0.0.0.0 --port {AIM_PORT} --workers {workers} --repo {REPOSITORY}"
-    return f"aim init --skip-if-exists --repo {REPOSITORY} && exec {serve}"
-
-
-def _probe(path: str, *, period: int, failures: int) -> kplus.Probe:
-    return kplus.Probe.from_http_get(
-        path,
-        port=AIM_PORT,
-        period_seconds=cdk8s.Duration.seconds(period),
-        timeout_seconds=cdk8s.Duration.seconds(10),
-        failure_threshold=failures,
-    )
 
 
 def _check_image(image: str) -> None:

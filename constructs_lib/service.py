@@ -12,9 +12,7 @@ from constructs import Construct
 from constructs_lib.errors import below, require
 from constructs_lib.names import check_annotations, check_key, check_service_name
 from constructs_lib.plus import kplus
-
-AIM_PORT = 43800
-"""Port of `aim up` in the pod."""
+from constructs_lib.process import PORT
 
 _TYPES = (kplus.ServiceType.CLUSTER_IP, kplus.ServiceType.NODE_PORT, kplus.ServiceType.LOAD_BALANCER)
 
@@ -72,7 +70,7 @@ class ServiceOptions:
 
     def render(self, scope: Construct, id: str, *, metadata: cdk8s.ApiObjectMetadata) -> kplus.Service:
         """The Service, still without a selector."""
-        ports = [kplus.ServicePort(name="http", port=self.port, target_port=AIM_PORT, node_port=self.node_port)]
+        ports = [kplus.ServicePort(name="http", port=self.port, target_port=PORT, node_port=self.node_port)]
         ranges = list(self.load_balancer_source_ranges) or None
         service = kplus.Service(
             scope, id, metadata=metadata, type=self.type, ports=ports, load_balancer_source_ranges=ranges

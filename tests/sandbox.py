@@ -9,18 +9,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from tests.aim_environment import ENVIRONMENT, MISSING
+from tests.manifest_rules import Manifest, pod_template
 
 PORT = 43800
 _INIT = Path(__file__).with_name("sandbox_init.py")
@@ -42,12 +44,13 @@ class Pod:
         process: its namespaces' parent.
         pid: of the command, as this side sees it.
         log: what it wrote.
+        enter: what a command needs in front of it to run in the pod's network.
     """
 
     process: subprocess.Popen[bytes]
     pid: int
     log: Path
-    _enter: list[str] = field(default_factory=list)
+    enter: list[str]
 
     @property
     def logs(self) -> str:
@@ -56,7 +59,7 @@ class Pod:
 
     def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command in the pod's network."""
-        return subprocess.run([*self._enter, *command], capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run([*self.enter, *command], capture_output=True, text=True, timeout=timeout, check=False)
 
     def get(self, path: str, *, timeout: float = 10) -> str | None:
         """Body of a 200 answer of the server; None for any other, or none."""
@@ -64,6 +67,12 @@ class Pod:
             sys.executable, "-c", _GET, f"http://127.0.0.1:{PORT}{path}", str(timeout), timeout=timeout + 30
         )
         return done.stdout if done.returncode == 0 else None
+
+    def stop(self, *, seconds: float = 60) -> tuple[int, float]:
+        """Send SIGTERM, as the kubelet does; the exit code, and how long it took."""
+        begin = time.monotonic()
+        os.kill(self.pid, signal.SIGTERM)
+        return self.process.wait(seconds), time.monotonic() - begin
 
     def await_ready(self, path: str, *, seconds: float = 90) -> None:
         """Wait for the first 200 on a path."""
@@ -82,40 +91,66 @@ def wait_for(condition: Callable[[], object], *, seconds: float, still: Pod) -> 
 
 
 @contextlib.contextmanager
-def running(pod: dict[str, Any], volume: Path, *, uid: int | None = None) -> Iterator[Pod]:
-    """Run the first container of a rendered pod spec on a volume, and end it afterwards."""
+def running(
+    manifests: list[Manifest], volume: Path, *, uid: int | None = None, host: str = "aim-1", binds: Sequence[str] = ()
+) -> Iterator[Pod]:
+    """Run the pod of rendered manifests on a volume, and end it afterwards.
+
+    Args:
+        manifests: with one workload among them.
+        volume: what its claim stands for.
+        uid: whom to run as. Default: whom the manifests say.
+        host: name of the pod.
+        binds: further folders of this machine to show, read-only.
+    """
     if not (ENVIRONMENT / "bin/aim").exists():
         skip(MISSING)
-    user = uid if uid is not None else pod["securityContext"]["runAsUser"]
     with tempfile.TemporaryDirectory(prefix="pod-") as scratch:
         root, log = Path(scratch, "root"), Path(scratch, "log")
         root.mkdir()
-        spec = {"root": str(root), "volume": str(volume), "uid": user, **_container(pod)}
-        namespaces = ["--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
+        spec = _spec(manifests, volume, Path(scratch), uid)
+        spec["binds"] += [[path, path, True] for path in binds]
+        namespaces = ["--mount", "--pid", "--net", "--uts", "--fork", "--kill-child", "--mount-proc"]
         unprivileged = [] if os.geteuid() == 0 else ["--map-root-user"]
-        command = ["unshare", *unprivileged, *namespaces, sys.executable, str(_INIT), json.dumps(spec)]
+        arguments = json.dumps({**spec, "root": str(root), "host": host})
+        command = ["unshare", *unprivileged, *namespaces, sys.executable, str(_INIT), arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         try:
             pid = _child(process, log)
             user_namespace = ["--user", "--preserve-credentials"] if unprivileged else []
-            yield Pod(process=process, pid=pid, log=log, _enter=["nsenter", "-t", str(pid), "--net", *user_namespace])
+            yield Pod(process=process, pid=pid, log=log, enter=["nsenter", "-t", str(pid), "--net", *user_namespace])
         finally:
             process.kill()
             process.wait()
 
 
-def _container(pod: dict[str, Any]) -> dict[str, Any]:
+def _spec(manifests: list[Manifest], volume: Path, scratch: Path, uid: int | None) -> dict[str, Any]:
+    (pod,) = [template["spec"] for manifest in manifests if (template := pod_template(manifest))]
     container = pod["containers"][0]
+    sources = {each["name"]: _source(each, manifests, volume, scratch) for each in pod["volumes"]}
+    mounts = [[sources[m["name"]], m["mountPath"], m.get("readOnly", False)] for m in container["volumeMounts"]]
     environment = {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
-    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    claims = [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
     return {
-        "command": [*container["command"], *container.get("args", [])],
+        "uid": uid if uid is not None else pod["securityContext"]["runAsUser"],
+        "command": container["command"],
+        "directory": container.get("workingDir", "/"),
         "environment": {**environment, "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin"},
-        "mount": mounts[claims[0]],
-        "binds": [str(ENVIRONMENT), _base_prefix()],
+        "binds": [*mounts, *([path, path, True] for path in (str(ENVIRONMENT), _base_prefix()))],
     }
+
+
+def _source(volume: Manifest, manifests: list[Manifest], claim: Path, scratch: Path) -> str:
+    """A folder of this machine that stands for a volume of the pod."""
+    if "persistentVolumeClaim" in volume:
+        return str(claim)
+    name = volume["configMap"]["name"]
+    (data,) = [m["data"] for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"] == name]
+    folder = scratch / name
+    folder.mkdir()
+    for key, text in data.items():
+        (folder / key).write_text(text, encoding="utf-8")
+    return str(folder)
 
 
 def _base_prefix() -> str:

@@ -20,8 +20,8 @@ def mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True)
 
 
-def build_root(root: Path, binds: list[str], volume: str, mountpoint: str) -> None:
-    """A root of the system's own folders, read-only, and the volume."""
+def build_root(root: Path, binds: list[tuple[str, str, bool]]) -> None:
+    """A read-only root of the system's own folders and of what is bound into it."""
     mount("--make-rprivate", "/")
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(root))
     for name in _SYSTEM:
@@ -30,9 +30,8 @@ def build_root(root: Path, binds: list[str], volume: str, mountpoint: str) -> No
             root.joinpath(name).symlink_to(host.readlink())
         elif host.is_dir():
             bind(host, root / name)
-    for path in binds:
-        bind(Path(path), root / path.lstrip("/"))
-    bind(Path(volume), root / mountpoint.lstrip("/"), readonly=False)
+    for source, target, readonly in binds:
+        bind(Path(source), root / target.lstrip("/"), readonly=readonly)
     mount("-o", "remount,ro", str(root))
 
 
@@ -54,9 +53,10 @@ def main() -> None:
     """Build the root, enter it, become the pod's user, become the command."""
     spec = json.loads(sys.argv[1])
     raise_loopback()
-    build_root(Path(spec["root"]), spec["binds"], spec["volume"], spec["mount"])
+    socket.sethostname(spec["host"])
+    build_root(Path(spec["root"]), spec["binds"])
     os.chroot(spec["root"])
-    os.chdir("/")
+    os.chdir(spec["directory"])
     # a user namespace of an ordinary user has one user only: it stays
     if Path("/proc/self/setgroups").read_text(encoding="ascii") == "allow\n":
         os.setgroups([])

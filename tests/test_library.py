@@ -17,6 +17,7 @@ from tests.manifest_rules import problems
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = sorted((ROOT / "constructs_lib").rglob("*.py"))
+SUPERVISOR = sorted((ROOT / "constructs_lib/supervisor").glob("*.py"))
 PUBLISHED = {"cdk8s", "cdk8s_plus_27", "constructs", "constructs_lib", "jsii"}
 
 
@@ -25,14 +26,28 @@ def imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
-        if isinstance(node, ast.ImportFrom):
-            yield (node.module or "").partition(".")[0]
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            yield str(node.module).partition(".")[0]
 
 
 @pytest.mark.parametrize("file", LIBRARY, ids=lambda file: file.name)
 def test_the_library_imports_nothing_of_the_app(file: Path) -> None:
-    """It stands on the standard library and on what its wheel requires."""
-    assert set(imports(file)) <= PUBLISHED | sys.stdlib_module_names
+    """It stands on the standard library and on what its wheel requires; the supervisor on what is in the pod."""
+    expected = {"aim", "alembic", "uvicorn"} if file.parent.name == "supervisor" else PUBLISHED
+    assert set(imports(file)) <= expected | sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("file", SUPERVISOR, ids=lambda file: file.name)
+def test_the_supervisor_is_python_3_9(file: Path) -> None:
+    """The public image has no newer one."""
+    ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+def test_no_flag_that_can_delete_a_repository_is_anywhere() -> None:
+    """`aim init -y`, `aim up -y` and `aim server -y` delete runs; `Repo.rm` is what they call."""
+    texts = [file.read_text(encoding="utf-8") for file in [*LIBRARY, *(ROOT / "app").glob("*.py")]]
+    manifests = [file.read_text(encoding="utf-8") for file in (ROOT / "dist").glob("*.yaml")]
+    assert not [text for text in texts + manifests if re.search(r"(?<![\w-])(-y|--yes)\b|\brm\(|rmtree", text)]
 
 
 def test_cdk8s_plus_has_one_door() -> None:

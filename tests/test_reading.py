@@ -43,7 +43,7 @@ SHAPES = {
     STORED + "sevrer: {}\n": "a.yaml: sevrer: unknown key; did you mean server?",
     STORED + "server: {wrokers: 2}\n": "a.yaml: server.wrokers: unknown key; did you mean workers?",
     STORED + "server: {tolerations: [{kee: a}]}\n": "a.yaml: server.tolerations[0].kee: unknown key; did you mean key?",
-    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: workers, suspend",
+    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: workers, basePath",
     STORED + "server: {workers: two}\n": "a.yaml: server.workers: 'two': should be a valid integer",
     STORED + "server: {workers: 0}\n": "a.yaml: server.workers: 0: should be greater than or equal to 1",
     STORED + "server: {service: {port: 70000}}\n": "a.yaml: server.service.port: 70000: should be less than or equal",

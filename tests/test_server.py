@@ -22,6 +22,7 @@ from constructs_lib import (
 )
 from constructs_lib.plus import kplus
 from tests.building import dynamic, rendered, storage
+from tests.conftest import WHOLE
 
 TYPES = kplus.ServiceType
 
@@ -34,6 +35,19 @@ def serve(chart: cdk8s.Chart, **options: Any) -> AimServer:
 def test_defaults(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     """A storage is all that a server needs."""
     serve(chart)
+    assert chart == manifests
+
+
+def test_supervisor(tree: cdk8s.App, manifests: SnapshotAssertion) -> None:
+    """The supervisor's text is carried to the pod, and its checksum rolls the pod when it changes."""
+    chart = cdk8s.Chart(tree, WHOLE, namespace="ml")
+    serve(chart)
+    assert chart == manifests
+
+
+def test_base_path(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A base path is the server's and its probes'."""
+    serve(chart, base_path="/x/y")
     assert chart == manifests
 
 
@@ -100,7 +114,8 @@ def test_placement(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
 
 def test_names(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     """Deployment and Service can keep the names they have."""
-    serve(chart, deployment_name="old-deployment", service=ServiceOptions(name="old-service"))
+    names = {"deployment_name": "old-deployment", "supervisor_name": "old-supervisor"}
+    serve(chart, **names, service=ServiceOptions(name="old-service"))
     assert chart == manifests
 
 
@@ -171,6 +186,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image": "Aim:3"}, "image"),
     ({"image_pull_secrets": ["A"]}, "image_pull_secrets"),
     ({"workers": 0}, "workers"),
+    ({"base_path": "aim"}, "base_path"),
+    ({"base_path": "/aim/"}, "base_path"),
+    ({"base_path": "/../aim"}, "base_path"),
+    ({"supervisor_name": "A"}, "supervisor_name"),
     ({"deployment_name": "a_b"}, "deployment_name"),
     ({"node_selector": {"a": "b c"}}, "node_selector.a"),
     ({"priority_class_name": ""}, "priority_class_name"),
@@ -203,6 +222,19 @@ def test_an_option_that_cannot_work_is_named(chart: cdk8s.Chart, options: dict[s
         AimServer(chart, "server", storage=store, **options)
     assert str(error.value).startswith(f"chart/server: {option}: ")
     assert AimServer(chart, "server", storage=store).node.path == "chart/server"
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ({}, "http://aim.ml.svc/"),
+        ({"base_path": "/x/y"}, "http://aim.ml.svc/x/y/"),
+        ({"service": ServiceOptions(name="other", port=8080)}, "http://other.ml.svc:8080/"),
+    ],
+)
+def test_the_url_is_where_the_service_answers(chart: cdk8s.Chart, options: dict[str, Any], url: str) -> None:
+    """What a chart hands to others is the name, port and base path of the Service."""
+    assert serve(chart, **options).url == url
 
 
 @pytest.mark.parametrize("namespace", [None, "default", "kube-system", "A"])
