@@ -25,8 +25,9 @@ def synth(instances: Path, outdir: Path) -> None:
         for source in sources:
             add_instance(tree, source)
         tree.synth()
-        for file in publish(staging, outdir, sources):
-            print(os.path.relpath(file))
+        files = publish(staging, outdir, sources)
+    for file in files:
+        print(os.path.relpath(file))
 
 
 def _warn(source: Source) -> None:

@@ -14,9 +14,9 @@ from pydantic.alias_generators import to_camel
 import constructs_lib as aim
 from app import instance as file
 from app.errors import InputError
-from app.reading import Source
+from app.reading import Source, brief
 from constructs_lib.errors import require
-from constructs_lib.names import check_labels
+from constructs_lib.names import check_labels, check_object_name
 from constructs_lib.plus import kplus
 from constructs_lib.service import check_cidr
 
@@ -37,7 +37,9 @@ def add_instance(app: cdk8s.App, source: Source) -> cdk8s.Chart:
     try:
         return InstanceChart(app, source)
     except aim.OptionError as error:
-        raise InputError(f"{source.path}: {_key(error)}: {error.value!r}: {error.remedy}") from None
+        key = _key(error)
+        given = "the file's name, " if key == "name" and not source.instance.name else ""
+        raise InputError(f"{source.path}: {key}: {given}{brief(error.value)}: {error.remedy}") from None
 
 
 class InstanceChart(cdk8s.Chart):
@@ -52,13 +54,14 @@ class InstanceChart(cdk8s.Chart):
         server = _server(self, storage, instance)
         _extend_pod(server, instance.server)
         for index, peer in enumerate(instance.server.allow_from):
-            server.allow_from(_peer(server, f"Peer{index}", peer))
+            server.allow_from(_peer(server, index, peer))
 
 
 def _key(error: aim.OptionError) -> str:
-    option = ".".join(to_camel(part) for part in error.option.split("."))
+    words, bracket, rest = error.option.partition("[")
+    option = ".".join(to_camel(part) for part in words.split(".")) + bracket + rest
     section = error.construct.rpartition("/")[2]
-    top_level = option.split(".")[0] in {field.alias for field in file.Instance.model_fields.values()}
+    top_level = re.split(r"[.\[]", option)[0] in {field.alias for field in file.Instance.model_fields.values()}
     return option if top_level or section not in _SECTIONS else f"{section}.{option}"
 
 
@@ -77,7 +80,7 @@ def _storage(chart: cdk8s.Chart, name: str, storage: file.Storage) -> aim.AimSto
         name=name,
         access_mode=_enum(kplus.PersistentVolumeAccessMode, mode) if mode else None,
         storage_class_name=storage.storage_class_name,
-        owner=aim.Owner(**dict(storage.owner)) if storage.owner else None,
+        owner=aim.Owner(**dict(storage.owner)) if isinstance(storage.owner, file.Owner) else None,
         claim_name=storage.claim_name,
         volume_name=storage.volume_name,
         labels=storage.labels,
@@ -96,6 +99,7 @@ def _storage_source(storage: file.Storage) -> aim.StorageSource:
         return aim.HostPath(**dict(storage.host_path))
     if storage.existing_claim:
         return aim.ExistingClaim(**dict(storage.existing_claim))
+    assert storage.dynamic  # the file's model has checked that there is exactly one
     return aim.DynamicVolume()
 
 
@@ -132,41 +136,51 @@ def _extend_pod(server: aim.AimServer, options: file.Server) -> None:
     """What cdk8s-plus itself has methods for, through these."""
     env = server.deployment.containers[0].env
     taken = set(env.variables)
-    for variable in options.env:
-        require(
-            _VARIABLE.fullmatch(variable.name), "server.env.name", variable.name, "write a name such as HTTPS_PROXY"
-        )
-        require(variable.name not in taken, "server.env.name", variable.name, "write it once; it has a value already")
-        taken.add(variable.name)
-        env.add_variable(variable.name, _value(server, variable))
+    for index, variable in enumerate(options.env):
+        where, name = f"server.env[{index}]", variable.name
+        named = _VARIABLE.fullmatch(name) and name not in {".", ".."}
+        require(named, f"{where}.name", name, "write a name such as HTTPS_PROXY")
+        require(name not in taken, f"{where}.name", name, "write it once; it has a value already")
+        taken.add(name)
+        env.add_variable(name, _value(server, where, variable))
     taints = [_taint(index, toleration) for index, toleration in enumerate(options.tolerations)]
     if taints:
         server.deployment.scheduling.tolerate(kplus.Node.tainted(*taints))
 
 
-def _value(scope: Construct, variable: file.Variable) -> kplus.EnvValue:
-    """The value of a variable; a variable of its own keeps the ids of what it refers to apart."""
+def _value(scope: Construct, where: str, variable: file.Variable) -> kplus.EnvValue:
     if not variable.value_from:
         return kplus.EnvValue.from_value(variable.value or "")
     secret, config_map = variable.value_from.secret_key_ref, variable.value_from.config_map_key_ref
+    unique = f"Env-{variable.name}"  # two variables may come from one object
     if secret:
-        imported = kplus.Secret.from_secret_name(scope, f"Env-{variable.name}", secret.name)
+        _check_key_ref(f"{where}.valueFrom.secretKeyRef", secret)
+        imported = kplus.Secret.from_secret_name(scope, unique, secret.name)
         return kplus.EnvValue.from_secret_value(kplus.SecretValue(secret=imported, key=secret.key))
-    assert config_map is not None  # the file's model has checked that there is exactly one
-    source = kplus.ConfigMap.from_config_map_name(scope, f"Env-{variable.name}", config_map.name)
-    return kplus.EnvValue.from_config_map(source, config_map.key)
+    assert config_map  # the file's model has checked that there is exactly one
+    _check_key_ref(f"{where}.valueFrom.configMapKeyRef", config_map)
+    return kplus.EnvValue.from_config_map(
+        kplus.ConfigMap.from_config_map_name(scope, unique, config_map.name), config_map.key
+    )
+
+
+def _check_key_ref(where: str, reference: file.KeyRef) -> None:
+    check_object_name(f"{where}.name", reference.name)
+    remedy = "write a key of at most 253 letters, digits, '-', '_' and '.'"
+    require(re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", reference.key), f"{where}.key", reference.key, remedy)
 
 
 def _taint(index: int, toleration: file.Toleration) -> kplus.NodeTaintQuery:
     """A toleration in cdk8s-plus's words; what those cannot say would be dropped, so it is refused."""
     key, exists, seconds = toleration.key, toleration.operator == "Exists", toleration.toleration_seconds
-    where = f"server.tolerations.{index}"
+    where = f"server.tolerations[{index}]"
     require(not (exists and toleration.value), f"{where}.value", toleration.value, "leave it out: Exists takes none")
     require(exists or key, f"{where}.key", key, "write the key of the taint, or operator Exists")
     if not key:
         alone = not toleration.effect and seconds is None
         require(alone, f"{where}.effect", toleration.effect, "name the key too: without one, every taint is tolerated")
         return kplus.NodeTaintQuery.any()
+    check_labels(where, {key: toleration.value or ""})
     evicts = seconds is None or toleration.effect == "NoExecute"
     require(evicts, f"{where}.tolerationSeconds", seconds, "leave it out, or write effect NoExecute")
     effect = _enum(kplus.TaintEffect, toleration.effect) if toleration.effect else None
@@ -176,25 +190,31 @@ def _taint(index: int, toleration: file.Toleration) -> kplus.NodeTaintQuery:
     return kplus.NodeTaintQuery.is_(key, toleration.value or "", effect=effect, evict_after=stay)
 
 
-def _peer(scope: Construct, id: str, peer: file.Peer) -> kplus.INetworkPolicyPeer:
+def _peer(scope: Construct, index: int, peer: file.Peer) -> kplus.INetworkPolicyPeer:
+    where, name = f"server.allowFrom[{index}]", f"Peer{index}"
     if peer.ip_block:
-        return _addresses(scope, id, peer.ip_block)
-    labels = peer.namespace_selector.match_labels if peer.namespace_selector else {}
-    check_labels("server.allowFrom.namespaceSelector.matchLabels", labels)
-    namespaces = kplus.Namespaces.select(scope, id, labels=labels)
+        remedy = "leave it out: addresses have no labels; or write it in an entry of its own"
+        require(peer.pod_selector is None, f"{where}.podSelector", peer.pod_selector, remedy)
+        return _addresses(scope, name, f"{where}.ipBlock", peer.ip_block)
+    namespaces = _labels(f"{where}.namespaceSelector", peer.namespace_selector)
+    selected = kplus.Namespaces.select(scope, name, labels=namespaces)
     if not peer.pod_selector:
-        return namespaces
-    check_labels("server.allowFrom.podSelector.matchLabels", peer.pod_selector.match_labels)
-    return kplus.Pods.select(scope, f"{id}Pods", labels=peer.pod_selector.match_labels, namespaces=namespaces)
+        return selected
+    pods = _labels(f"{where}.podSelector", peer.pod_selector)
+    return kplus.Pods.select(scope, f"{name}Pods", labels=pods, namespaces=selected)
 
 
-def _addresses(scope: Construct, id: str, block: file.IpBlock) -> kplus.NetworkPolicyIpBlock:
-    check_cidr("server.allowFrom.ipBlock.cidr", block.cidr)
-    network = ipaddress.ip_network(block.cidr)
-    for cidr in block.except_:
-        check_cidr("server.allowFrom.ipBlock.except", cidr)
-        part = ipaddress.ip_network(cidr)
+def _labels(where: str, selector: file.Selector | None) -> dict[str, str]:
+    labels = selector.match_labels if selector else {}
+    check_labels(f"{where}.matchLabels", labels)
+    return labels
+
+
+def _addresses(scope: Construct, id: str, where: str, block: file.IpBlock) -> kplus.NetworkPolicyIpBlock:
+    network = ipaddress.ip_network(check_cidr(f"{where}.cidr", block.cidr))
+    parts = [check_cidr(f"{where}.except[{index}]", cidr) for index, cidr in enumerate(block.except_)]
+    for index, part in enumerate(map(ipaddress.ip_network, parts)):
         inside = part.prefixlen > network.prefixlen and part.network_address in network
-        require(inside, "server.allowFrom.ipBlock.except", cidr, f"write a network within {network}")
+        require(inside, f"{where}.except[{index}]", str(part), f"write a network within {network}")
     make = kplus.NetworkPolicyIpBlock.ipv4 if network.version == 4 else kplus.NetworkPolicyIpBlock.ipv6
-    return make(scope, id, str(network), block.except_ or None)
+    return make(scope, id, str(network), parts or None)

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
+from typing_extensions import Self
 
 
 def _number_as_text(value: object) -> object:
@@ -30,25 +31,35 @@ class _Model(BaseModel):
         alias_generator=to_camel, extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
 
+    bare: ClassVar[tuple[str, ...]] = ()
+    """Keys that say all by being there."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty_keys(cls, value: object) -> object:
+        """A key with nothing after it, as when all below it is commented out, means its default."""
+        if not isinstance(value, dict):
+            return value
+        filled = {key: {} if each is None and key in cls.bare else each for key, each in value.items()}
+        return {key: each for key, each in filled.items() if each is not None}
+
 
 class _OneOf(_Model):
     """A model of which exactly one of some keys must be written."""
 
     one_of: ClassVar[tuple[str, ...]]
 
-    @model_validator(mode="before")
     @classmethod
-    def _exactly_one(cls, value: object) -> object:
-        if isinstance(value, dict):
-            written = [key for key in cls.one_of if value.get(key) is not None]
-            if len(written) != 1:
-                keys = ", ".join(cls.one_of)
-                raise ValueError(f"write exactly one of {keys}; this has {' and '.join(written) or 'none'}")
-        return value
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
+        cls.model_config["json_schema_extra"] = {"oneOf": [{"required": [key]} for key in cls.one_of]}
 
-
-def _one_of(*keys: str) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in keys]})
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        written = [to_camel(field) for field in self.model_fields_set if to_camel(field) in self.one_of]
+        if len(written) != 1:
+            keys = ", ".join(self.one_of)
+            raise ValueError(f"write exactly one of {keys}; this has {' and '.join(sorted(written)) or 'none'}")
+        return self
 
 
 class Owner(_Model):
@@ -119,7 +130,7 @@ class Storage(_OneOf):
     """Where the runs live. Write exactly one of nfs, csi, hostPath, dynamic and existingClaim."""
 
     one_of = ("nfs", "csi", "hostPath", "dynamic", "existingClaim")
-    model_config = _one_of(*one_of)
+    bare = ("dynamic",)
 
     size: Quantity | None = None
     """Any Kubernetes quantity. Real, and able to grow, for `dynamic`; nominal and fixed for the others."""
@@ -137,8 +148,8 @@ class Storage(_OneOf):
     """Default: ReadWriteMany for nfs and csi, else ReadWriteOnce; required for existingClaim."""
     storage_class_name: str | None = None
     """Default: the cluster's default class for `dynamic`, none for the others."""
-    owner: Owner | None = Owner()
-    """Whom every writer runs as. Default: uid and gid 10001. `null` leaves it to the cluster (OpenShift)."""
+    owner: Owner | Literal["ClusterAssigned"] = Owner()
+    """Whom every writer runs as: uid and gid, or `ClusterAssigned` (OpenShift). Default: uid and gid 10001."""
     claim_name: str | None = None
     """Name of the PersistentVolumeClaim. Default: `<name>-runs`."""
     volume_name: str | None = None
@@ -146,7 +157,7 @@ class Storage(_OneOf):
     labels: dict[str, str] = {}
     """Further labels of volume and claim. Default: none."""
     annotations: dict[str, str] = {}
-    """Further annotations of volume and claim. Default: none."""
+    """Further annotations of volume and claim, but not those that keep them. Default: none."""
 
 
 class Service(_Model):
@@ -188,7 +199,7 @@ class Toleration(_Model):
     """Value of the taint, for Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Default: every effect."""
-    toleration_seconds: Annotated[int, Field(ge=0)] | None = None
+    toleration_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     """For NoExecute: how long to stay. Default: for ever."""
 
 
@@ -205,7 +216,6 @@ class ValueFrom(_OneOf):
     """Where the value of a variable comes from. Write exactly one of secretKeyRef and configMapKeyRef."""
 
     one_of = ("secretKeyRef", "configMapKeyRef")
-    model_config = _one_of(*one_of)
 
     secret_key_ref: KeyRef | None = None
     """A key of a Secret."""
@@ -217,7 +227,6 @@ class Variable(_OneOf):
     """An environment variable. Write exactly one of value and valueFrom."""
 
     one_of = ("value", "valueFrom")
-    model_config = _one_of(*one_of)
 
     name: str
     """Name of the variable."""
@@ -247,7 +256,6 @@ class Peer(_OneOf):
     """Who may come in. Write exactly one of namespaceSelector, which a podSelector may narrow, and ipBlock."""
 
     one_of = ("namespaceSelector", "ipBlock")
-    model_config = _one_of(*one_of)
 
     namespace_selector: Selector | None = None
     """Namespaces, by their labels: all their pods, unless `podSelector` says less."""
@@ -298,7 +306,8 @@ class Instance(_Model):
     """One Aim instance."""
 
     name: str | None = None
-    """At most 40 lower-case letters, digits and '-', starting with a letter. Default: the file's name."""
+    """At most 40 lower-case letters, digits and '-', starting with a letter. Default: the file's name, so that renaming
+    the file makes another instance."""
     namespace: str
     """The namespace of everything but the PersistentVolume."""
     create_namespace: bool = False

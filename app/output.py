@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import yaml
 
 from app.errors import InputError
 from app.reading import Source
@@ -24,7 +22,7 @@ def staged(outdir: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=".synth-", dir=outdir.parent) as staging:
             yield Path(staging)
     except OSError as error:
-        raise InputError(f"{error.filename}: {error.strerror}; write elsewhere: OUT=folder") from None
+        raise InputError(f"{error.filename or outdir}: {error.strerror}; write elsewhere: OUT=folder") from None
 
 
 def publish(staging: Path, outdir: Path, sources: Sequence[Source]) -> list[Path]:
@@ -36,10 +34,9 @@ def publish(staging: Path, outdir: Path, sources: Sequence[Source]) -> list[Path
         The files written.
 
     Raises:
-        InputError: two sources make one object, or a file in the output is not ours to replace.
+        InputError: a file in the output is not ours to replace.
     """
     files = {source: outdir / f"{source.stem}{_SUFFIX}" for source in sources}
-    _check_objects(staging, sources)
     for source, file in files.items():
         _check_replaceable(file, source)
         _add_header(staging / file.name, source)
@@ -51,28 +48,16 @@ def publish(staging: Path, outdir: Path, sources: Sequence[Source]) -> list[Path
     return list(files.values())
 
 
-def _check_objects(staging: Path, sources: Iterable[Source]) -> None:
-    owners: dict[tuple[str, ...], Source] = {}
-    for source in sources:
-        text = (staging / f"{source.stem}{_SUFFIX}").read_text(encoding="utf-8")
-        for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader):
-            metadata = manifest["metadata"]
-            key = (manifest["kind"], metadata.get("namespace", ""), metadata["name"])
-            other = owners.setdefault(key, source)
-            if other is not source:
-                place = f" in namespace {key[1]}" if key[1] else ""
-                raise InputError(
-                    f"{source.path}: {key[0]} {key[2]}{place}: {other.path} makes it too; give one of them another name"
-                )
-
-
 def _check_replaceable(file: Path, source: Source) -> None:
+    """Refuse a file that nobody generated, or that was generated from another file beside the output."""
     if not file.exists():
         return
     made_from = _made_from(file)
-    if made_from != source.label:
-        what = f"was made from {made_from}" if made_from else "was not made by make synth"
-        raise InputError(f"{file}: {what}; write elsewhere: OUT=folder")
+    if made_from is None:
+        raise InputError(f"{file}: was not made by make synth; move it away, or write elsewhere: OUT=folder")
+    other = file.parent.resolve().parent / made_from
+    if other.exists() and not other.samefile(source.path):
+        raise InputError(f"{file}: was made from {made_from}; write elsewhere: OUT=folder")
 
 
 def _add_header(file: Path, source: Source) -> None:
@@ -87,9 +72,10 @@ def _made_from(file: Path) -> str | None:
 
 
 def _stale(outdir: Path, sources: Sequence[Source]) -> Iterator[Path]:
-    """What instance files left behind that are in the folder of the sources no longer."""
+    """What instance files left behind that are gone from the folder of the sources, where that is beside the output."""
     folders = {source.path.resolve().parent for source in sources}
     for file in outdir.glob(f"*{_SUFFIX}"):
-        folder, _, name = (_made_from(file) or "").rpartition("/")
-        if any(folder == path.name and not (path / name).exists() for path in folders):
+        made_from = _made_from(file)
+        source = outdir.resolve().parent / made_from if made_from else None
+        if source and source.parent in folders and not source.exists():
             yield file

@@ -63,7 +63,7 @@ def _files(path: Path) -> Sequence[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; INSTANCES names an instance file, or a folder of them")
-    files = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"} and file.name[0] != ".")
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".yaml", ".yml"} and file.name[0] != ".")
     if not files:
         raise InputError(f"{path}: no instance file in it; write one, such as {path / 'aim.yaml'}")
     return files
@@ -84,16 +84,21 @@ def _read(file: Path) -> Source:
 
 def _load(file: Path) -> object:
     try:
-        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: {error}; write it in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from None
+    try:
+        return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = " ".join(str(part) for part in (error.context, error.problem) if part)
         raise InputError(f"{file}: {place}{problem}; {_yaml_remedy(problem)}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: {error}; write it as YAML, in UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror}") from None
+    except (YAMLError, ValueError, KeyError, RecursionError) as error:
+        # ruamel.yaml lets these of Python's own through, for a tag such as !!int or a date that is none
+        raise InputError(f"{file}: {brief(error)}; write it as plain YAML") from None
 
 
 def _yaml_remedy(problem: str) -> str:
@@ -116,7 +121,13 @@ def _describe(file: Path, error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{file}: {key}: missing; write it"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{file}: {key}: {error['input']!r}: {message}"
+    return f"{file}: {key}: {brief(error['input'])}: {message}"
+
+
+def brief(value: object) -> str:
+    """A value as a message shows it: not a whole file of it."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def _dotted(loc: Iterable[int | str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from constructs import Construct
@@ -31,6 +31,19 @@ def require(condition: object, option: str, value: object, remedy: str) -> None:
     """Raise an `OptionError` unless the condition holds."""
     if not condition:
         raise OptionError(option, value, remedy)
+
+
+def check_whole(option: str, value: int, *, low: int, high: int | None = None) -> None:
+    """Refuse what is no whole number within bounds; True is none, though Python counts it as 1."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
+    fits = whole and low <= value and (high is None or value <= high)
+    require(fits, option, value, f"write a whole number {bounds}")
+
+
+def check_list(option: str, value: Sequence[str]) -> None:
+    """Refuse a text where a list of them is wanted: Python would take it for a list of its letters."""
+    require(not isinstance(value, str), option, value, "write a list")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from constructs_lib.errors import require
 from constructs_lib.names import check_labels
+from constructs_lib.plus import kplus
 
 COMPONENT = "app.kubernetes.io/component"
 SERVER = "server"
@@ -27,7 +28,6 @@ def common_labels(instance: str, component: str) -> dict[str, str]:
 def check_extra_labels(labels: Mapping[str, str]) -> None:
     """Refuse a user's labels that are none, or that would replace one that things are found by."""
     check_labels("labels", labels)
-    for key in common_labels("", ""):
-        require(
-            key not in labels, f"labels.{key}", labels.get(key), "leave it out: the instance is found by this label"
-        )
+    for key in (*common_labels("", ""), kplus.Pod.ADDRESS_LABEL):
+        remedy = "leave it out: the instance is found by this label"
+        require(key not in labels, f"labels[{key}]", labels.get(key), remedy)

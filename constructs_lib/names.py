@@ -60,10 +60,11 @@ def check_labels(option: str, labels: Mapping[str, str]) -> None:
     remedy = "write at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
     for key, value in labels.items():
         check_key(option, key)
-        require(_LABEL_VALUE.fullmatch(value), f"{option}.{key}", value, remedy)
+        require(isinstance(value, str) and _LABEL_VALUE.fullmatch(value), f"{option}[{key}]", value, remedy)
 
 
 def check_annotations(option: str, annotations: Mapping[str, str]) -> None:
     """Refuse a map that cannot be annotations."""
-    for key in annotations:
+    for key, value in annotations.items():
         check_key(option, key)
+        require(isinstance(value, str), f"{option}[{key}]", value, "write a text: annotations are nothing else")

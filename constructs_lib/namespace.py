@@ -8,6 +8,7 @@ from constructs import Construct
 from constructs_lib.errors import reported_by, require
 from constructs_lib.labels import COMPONENT, STORAGE
 from constructs_lib.names import check_namespace
+from constructs_lib.ownership import Ownership
 from constructs_lib.plus import kplus
 from constructs_lib.retention import retention_annotations
 
@@ -40,7 +41,10 @@ class AimNamespace(Construct):
             check_namespace("namespace", name or "")
             ours = name != "default" and not (name or "").startswith("kube-")
             require(ours, "namespace", name, "name another: the cluster owns this one, do not create it")
+            ownership, things = Ownership.of(scope), {f"Namespace {name}": "namespace"}
+            ownership.check(things)
         super().__init__(scope, id)
+        ownership.take(things, self)
         self.namespace = kplus.Namespace(
             self,
             "Namespace",

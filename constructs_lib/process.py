@@ -11,7 +11,7 @@ from importlib import resources
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.errors import require
+from constructs_lib.errors import check_whole, require
 from constructs_lib.plus import kplus
 
 PORT = 43800
@@ -36,6 +36,11 @@ _SUPERVISOR = {
     for file in sorted(resources.files("constructs_lib").joinpath("supervisor").iterdir(), key=lambda file: file.name)
     if file.name.endswith(".py")
 }
+# https://pkg.go.dev/github.com/distribution/reference
+_PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
+_DOMAIN = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[1-9]\d{0,4})?"
+_DIGEST = r"@sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})"
+_IMAGE = re.compile(rf"({_DOMAIN}/)?{_PART}(/{_PART})*(:\w[\w.-]{{0,127}})?({_DIGEST})?", re.ASCII)
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -44,28 +49,32 @@ class AimProcess:
     """The Aim server's process, under the supervisor that this library brings along.
 
     Attributes:
+        image: what to run it on.
+        image_pull_policy: when to pull that.
         workers: processes that answer requests, at least 1.
         base_path: what every URL starts with, such as `/aim`; empty for none.
     """
 
+    image: str
+    image_pull_policy: kplus.ImagePullPolicy
     workers: int
     base_path: str
 
     def check(self) -> None:
-        """Refuse values that Aim cannot work with."""
-        require(self.workers >= 1, "workers", self.workers, "write at least 1")
+        """Refuse values that cannot work."""
+        remedy = "write [registry/]repository[:tag][@digest], such as docker.io/aimstack/aim:3.29.1"
+        require(len(self.image) <= 255 and _IMAGE.fullmatch(self.image), "image", self.image, remedy)
+        check_whole("workers", self.workers, low=1)
         fits = _BASE_PATH.fullmatch(self.base_path) and ".." not in self.base_path.split("/")
         remedy = "write a path that starts with '/' and does not end with one, such as /aim; or leave it out"
         require(fits, "base_path", self.base_path, remedy)
 
-    def add_to(
-        self, deployment: kplus.Deployment, *, image: str, pull_policy: kplus.ImagePullPolicy
-    ) -> kplus.Container:
+    def add_to(self, deployment: kplus.Deployment) -> kplus.Container:
         """Add the container that runs it."""
         return deployment.add_container(
             name="aim",
-            image=image,
-            image_pull_policy=pull_policy,
+            image=self.image,
+            image_pull_policy=self.image_pull_policy,
             command=self._command(),
             # Python finds the package `supervisor` here
             working_dir=_WORKING_DIR,

@@ -10,6 +10,8 @@ from constructs_lib.names import check_key
 from constructs_lib.plus import k8s
 from constructs_lib.quantities import Quantity
 
+_NATIVE = ("cpu", "memory", "ephemeral-storage")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
@@ -24,29 +26,36 @@ class Resources:
     limits: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Refuse what is no quantity, and a limit below its request."""
+        """Refuse unknown resources, what is no quantity, and a limit below its request."""
         with below("resources"):
             requests, limits = _parse("requests", self.requests), _parse("limits", self.limits)
-        for resource, limit in limits.items():
-            request = requests.get(resource, limit)
-            remedy = f"write at least the request, {request}"
-            require(limit.amount >= request.amount, f"resources.limits.{resource}", str(limit), remedy)
+            for resource, limit in limits.items():
+                request = requests.get(resource, limit)
+                remedy = f"write at least the request, {request}"
+                require(limit.amount >= request.amount, f"limits[{resource}]", str(limit), remedy)
+            for resource, request in requests.items():
+                whole = "/" not in resource or limits.get(resource) == request
+                remedy = f"write it under limits too, {request}: Kubernetes shares out {resource} as a whole only"
+                require(whole, f"requests[{resource}]", str(request), remedy)
 
     def render(self) -> k8s.ResourceRequirements:
         """The container's field; cdk8s-plus knows whole mebibytes only and fills in what is left out."""
-        return k8s.ResourceRequirements(requests=_render(self.requests), limits=_render(self.limits))
+        return k8s.ResourceRequirements(
+            requests=_render(_parse("requests", self.requests)), limits=_render(_parse("limits", self.limits))
+        )
 
 
 def _parse(option: str, amounts: Mapping[str, str]) -> dict[str, Quantity]:
-    for resource in amounts:
-        check_key(option, resource)
-    return {resource: _quantity(f"{option}.{resource}", resource, text) for resource, text in amounts.items()}
+    return {resource: _quantity(f"{option}[{resource}]", resource, text) for resource, text in amounts.items()}
 
 
 def _quantity(option: str, resource: str, text: str) -> Quantity:
+    native = resource in _NATIVE or resource.startswith("hugepages-")
+    remedy = f"write {', '.join(_NATIVE)}, or a resource of a device plugin such as nvidia.com/gpu"
+    require(native or "/" in resource, option, text, remedy)
+    check_key(option, resource)
     return Quantity.of_cpu(option, text) if resource == "cpu" else Quantity.of_bytes(option, text)
 
 
-def _render(amounts: Mapping[str, str]) -> dict[str, k8s.Quantity] | None:
-    quantities = {resource: str(_quantity(resource, resource, text)) for resource, text in amounts.items()}
-    return {resource: k8s.Quantity.from_string(text) for resource, text in quantities.items()} or None
+def _render(quantities: Mapping[str, Quantity]) -> dict[str, k8s.Quantity] | None:
+    return {resource: k8s.Quantity.from_string(str(quantity)) for resource, quantity in quantities.items()} or None

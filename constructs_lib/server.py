@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.errors import reported_by, require
+from constructs_lib.errors import check_list, reported_by, require
 from constructs_lib.hardening import harden, pod_security_context
 from constructs_lib.labels import SERVER, check_extra_labels, common_labels
-from constructs_lib.names import check_annotations, check_instance_name, check_labels, check_object_name
+from constructs_lib.names import check_annotations, check_labels, check_object_name
+from constructs_lib.ownership import Ownership
 from constructs_lib.plus import k8s, kplus
 from constructs_lib.process import GRACE_PERIOD, PORT, PROGRESS_DEADLINE, REPOSITORY, AimProcess, add_supervisor
 from constructs_lib.resources import Resources
 from constructs_lib.service import ServiceOptions
 from constructs_lib.storage import AimStorage
-from constructs_lib.stores import claim_stores
 
 DEFAULT_IMAGE = "docker.io/aimstack/aim:3.29.1"
 """The last image that Aim's makers published."""
@@ -31,11 +31,6 @@ DEFAULT_RESOURCES = Resources(
 DEFAULT_SERVICE = ServiceOptions()
 
 _AMD64 = {"kubernetes.io/arch": "amd64"}
-_IMAGE = re.compile(
-    r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
-    r"(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?",
-    re.ASCII,
-)
 
 
 class AimServer(Construct):
@@ -118,40 +113,38 @@ class AimServer(Construct):
         """
         self.name = storage.name
         self.storage = storage
-        self._deployment_name = deployment_name or self.name
-        self._supervisor_name = supervisor_name or f"{self.name}-supervisor"
+        self._deployment_name = self.name if deployment_name is None else deployment_name
+        self._supervisor_name = f"{self.name}-supervisor" if supervisor_name is None else supervisor_name
+        self._service_name = self.name if service.name is None else service.name
         self._labels = dict(labels or {})
-        self._annotations = dict(annotations or {})
-        self._pod_annotations = dict(pod_annotations or {})
-        self._image_pull_secrets = list(image_pull_secrets)
-        self._node_selector = dict(_AMD64 if node_selector is None else node_selector)
+        self._pod = _Pod(
+            image_pull_secrets=image_pull_secrets,
+            node_selector=_AMD64 if node_selector is None else node_selector,
+            priority_class_name=priority_class_name,
+            resources=resources,
+            annotations=pod_annotations or {},
+        )
+        process = AimProcess(image=image, image_pull_policy=image_pull_policy, workers=workers, base_path=base_path)
         with reported_by(scope, id):
-            self._check(scope)
-            _check_image(image)
-            process = AimProcess(workers=workers, base_path=base_path)
+            self._check_place(scope)
+            self._check_names()
             process.check()
-            service.check()
-            resources.check()
-            if priority_class_name is not None:
-                check_object_name("priority_class_name", priority_class_name)
-            remedy = "write allow_anonymous True to let in whoever reaches it, as Aim has no login; or type ClusterIP"
-            require(allow_anonymous or not service.exposed, "service.type", _api_name(service.type), remedy)
-            claim_stores(scope, id, storage.stores)
+            self._pod.check()
+            check_annotations("annotations", annotations or {})
+            _check_service(service, allow_anonymous=allow_anonymous)
+            ownership, things = Ownership.of(scope), self._things()
+            ownership.check(things)
         super().__init__(scope, id)
-        self.deployment = self._make_deployment(suspend)
-        process.add_to(self.deployment, image=image, pull_policy=image_pull_policy).mount(REPOSITORY, storage)
-        metadata = self._metadata(self._supervisor_name, {})
-        self.supervisor = add_supervisor(self, metadata=metadata, deployment=self.deployment)
-        self._patch_pod(resources, priority_class_name)
+        ownership.take(things, self)
+        self.deployment = self._make_deployment(annotations or {}, suspend=suspend)
+        process.add_to(self.deployment).mount(REPOSITORY, storage)
+        self.supervisor = add_supervisor(
+            self, metadata=self._metadata(self._supervisor_name), deployment=self.deployment
+        )
+        self._pod.complete(self.deployment)
         self.service = self._make_service(service)
         self.url = self._url(service, base_path)
-        self.network_policy = self._make_network_policy()
-        self.allow_from(kplus.Pods.all(self, "SameNamespace"))
-        if service.exposed:
-            self.allow_from(
-                kplus.NetworkPolicyIpBlock.any_ipv4(self, "AnyIpv4"),
-                kplus.NetworkPolicyIpBlock.any_ipv6(self, "AnyIpv6"),
-            )
+        self.network_policy = self._make_network_policy(open_to_all=service.exposed)
 
     def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
         """Let more come in than the pods of the same namespace; returns the policy.
@@ -168,26 +161,33 @@ class AimServer(Construct):
     def _selector(self) -> dict[str, str]:
         return common_labels(self.name, SERVER)
 
-    def _check(self, scope: Construct) -> None:
-        check_instance_name("name", self.name)
-        check_object_name("deployment_name", self._deployment_name)
-        check_object_name("supervisor_name", self._supervisor_name)
-        check_extra_labels(self._labels)
-        check_annotations("annotations", self._annotations)
-        check_annotations("pod_annotations", self._pod_annotations)
-        check_labels("node_selector", self._node_selector)
-        for secret in self._image_pull_secrets:
-            check_object_name("image_pull_secrets", secret)
+    def _check_place(self, scope: Construct) -> None:
         namespace = cdk8s.Chart.of(scope).namespace
         remedy = f"put both in one namespace: a claim is mounted in its own only, here {self.storage.namespace!r}"
         require(namespace == self.storage.namespace, "storage", namespace, remedy)
 
-    def _make_deployment(self, suspend: bool) -> kplus.Deployment:
+    def _check_names(self) -> None:
+        check_object_name("deployment_name", self._deployment_name)
+        check_object_name("supervisor_name", self._supervisor_name)
+        check_extra_labels(self._labels)
+
+    def _things(self) -> dict[str, str]:
+        """What this makes and uses up; two servers of one name would take each other's pods for their own."""
+        place = self.storage.stores[0].partition(" in ")[2]
+        return {
+            **{f"serving {store}": "storage" for store in self.storage.stores},
+            f"the name {self.name} for a server in {place}": "name",
+            f"Deployment {self._deployment_name} in {place}": "deployment_name",
+            f"Service {self._service_name} in {place}": "service.name",
+            f"ConfigMap {self._supervisor_name} in {place}": "supervisor_name",
+        }
+
+    def _make_deployment(self, annotations: Mapping[str, str], *, suspend: bool) -> kplus.Deployment:
         deployment = kplus.Deployment(
             self,
             "Deployment",
-            metadata=self._metadata(self._deployment_name, self._annotations),
-            pod_metadata=self._metadata(None, self._pod_annotations),
+            metadata=self._metadata(self._deployment_name, annotations),
+            pod_metadata=self._metadata(None, self._pod.annotations),
             replicas=0 if suspend else 1,
             # a rolling update would start a second server on the store before it stops the first
             strategy=kplus.DeploymentStrategy.recreate(),
@@ -202,16 +202,63 @@ class AimServer(Construct):
         deployment.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim.{self.name}")
         return deployment
 
-    def _patch_pod(self, resources: Resources, priority_class_name: str | None) -> None:
-        harden(self.deployment)
-        pod: dict[str, object] = {
-            "containers/0/resources": resources.render(),
-            "nodeSelector": self._node_selector,
-            "priorityClassName": priority_class_name,
-            "imagePullSecrets": [k8s.LocalObjectReference(name=name) for name in self._image_pull_secrets],
+    def _make_service(self, options: ServiceOptions) -> kplus.Service:
+        service = options.render(self, "Service", metadata=self._metadata(self._service_name, options.annotations))
+        for key, value in self._selector.items():
+            service.select_label(key, value)
+        return service
+
+    def _url(self, service: ServiceOptions, base_path: str) -> str:
+        host = f"{self._service_name}.{self.storage.namespace}.svc" if self.storage.namespace else self._service_name
+        port = "" if service.port == 80 else f":{service.port}"
+        return f"http://{host}{port}{base_path}/"
+
+    def _make_network_policy(self, *, open_to_all: bool) -> kplus.NetworkPolicy:
+        pods = kplus.Pods.select(self, "Pods", labels=self._selector)
+        metadata = self._metadata(self._deployment_name)
+        self.network_policy = kplus.NetworkPolicy(self, "NetworkPolicy", metadata=metadata, selector=pods)
+        self.allow_from(kplus.Pods.all(self, "SameNamespace"))
+        if open_to_all:
+            self.allow_from(kplus.NetworkPolicyIpBlock.any_ipv4(self, "AnyIpv4"))
+            self.allow_from(kplus.NetworkPolicyIpBlock.any_ipv6(self, "AnyIpv6"))
+        return self.network_policy
+
+    def _metadata(self, name: str | None, annotations: Mapping[str, str] | None = None) -> cdk8s.ApiObjectMetadata:
+        labels = {**self._labels, **self._selector}
+        return cdk8s.ApiObjectMetadata(name=name, labels=labels, annotations=dict(annotations or {}) or None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pod:
+    """What of a pod cdk8s-plus-27 has no words for."""
+
+    image_pull_secrets: Sequence[str]
+    node_selector: Mapping[str, str]
+    priority_class_name: str | None
+    resources: Resources
+    annotations: Mapping[str, str]
+
+    def check(self) -> None:
+        check_list("image_pull_secrets", self.image_pull_secrets)
+        for secret in self.image_pull_secrets:
+            check_object_name("image_pull_secrets", secret)
+        check_labels("node_selector", self.node_selector)
+        if self.priority_class_name is not None:
+            check_object_name("priority_class_name", self.priority_class_name)
+        self.resources.check()
+        check_annotations("pod_annotations", self.annotations)
+
+    def complete(self, deployment: kplus.Deployment) -> None:
+        """Add it to a Deployment with one container, and take away what `kubectl apply` would report for ever."""
+        harden(deployment)
+        fields: dict[str, object] = {
+            "containers/0/resources": self.resources.render(),
+            "nodeSelector": dict(self.node_selector),
+            "priorityClassName": self.priority_class_name,
+            "imagePullSecrets": [k8s.LocalObjectReference(name=name) for name in self.image_pull_secrets],
         }
-        resource = cdk8s.ApiObject.of(self.deployment)
-        for field, value in pod.items():
+        resource = cdk8s.ApiObject.of(deployment)
+        for field, value in fields.items():
             if value:
                 resource.add_json_patch(cdk8s.JsonPatch.add(f"/spec/template/spec/{field}", value))
         # the API server drops a zero and a false here, and every kubectl apply would answer "configured"
@@ -220,36 +267,10 @@ class AimServer(Construct):
             cdk8s.JsonPatch.remove("/spec/template/spec/volumes/0/persistentVolumeClaim/readOnly"),
         )
 
-    def _make_service(self, options: ServiceOptions) -> kplus.Service:
-        metadata = self._metadata(options.name or self.name, options.annotations)
-        service = options.render(self, "Service", metadata=metadata)
-        for key, value in self._selector.items():
-            service.select_label(key, value)
-        return service
 
-    def _url(self, service: ServiceOptions, base_path: str) -> str:
-        host = f"{self.service.name}.{self.storage.namespace}.svc" if self.storage.namespace else self.service.name
-        port = "" if service.port == 80 else f":{service.port}"
-        return f"http://{host}{port}{base_path}/"
-
-    def _make_network_policy(self) -> kplus.NetworkPolicy:
-        return kplus.NetworkPolicy(
-            self,
-            "NetworkPolicy",
-            metadata=self._metadata(self._deployment_name, {}),
-            selector=kplus.Pods.select(self, "Pods", labels=self._selector),
-        )
-
-    def _metadata(self, name: str | None, annotations: Mapping[str, str]) -> cdk8s.ApiObjectMetadata:
-        return cdk8s.ApiObjectMetadata(
-            name=name, labels={**self._labels, **self._selector}, annotations=dict(annotations) or None
-        )
-
-
-def _check_image(image: str) -> None:
-    remedy = "write [registry/]repository[:tag][@digest], such as docker.io/aimstack/aim:3.29.1"
-    require(_IMAGE.fullmatch(image), "image", image, remedy)
-
-
-def _api_name(type: kplus.ServiceType) -> str:
-    return "".join(word.title() for word in type.name.split("_"))
+def _check_service(service: ServiceOptions, *, allow_anonymous: bool) -> None:
+    service.check()
+    remedy = (
+        "write ClusterIP; or allowAnonymous (allow_anonymous) true: Aim has no login, whoever reaches it may use it"
+    )
+    require(allow_anonymous or not service.exposed, "service.type", service.type_name, remedy)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.errors import below, require
+from constructs_lib.errors import OptionError, below, check_list, check_whole, require
 from constructs_lib.names import check_annotations, check_key, check_service_name
 from constructs_lib.plus import kplus
 from constructs_lib.process import PORT
@@ -44,15 +44,20 @@ class ServiceOptions:
         """Whether it can be reached from outside the cluster."""
         return self.type is not kplus.ServiceType.CLUSTER_IP
 
+    @property
+    def type_name(self) -> str:
+        """The type as Kubernetes spells it."""
+        return "".join(word.title() for word in self.type.name.split("_")).replace("Ip", "IP")
+
     def check(self) -> None:
         """Refuse values that cannot work, and such that the type leaves without effect."""
         with below("service"):
-            require(self.type in _TYPES, "type", self.type.name, "write ClusterIP, NodePort or LoadBalancer")
-            _check_port("port", self.port)
+            require(self.type in _TYPES, "type", self.type_name, "write ClusterIP, NodePort or LoadBalancer")
+            check_whole("port", self.port, low=1, high=65535)
             if self.name is not None:
                 check_service_name("name", self.name)
             if self.node_port is not None:
-                _check_port("node_port", self.node_port)
+                check_whole("node_port", self.node_port, low=1, high=65535)
                 require(self.exposed, "node_port", self.node_port, "leave it out, or write type NodePort")
             self._check_load_balancer()
             check_annotations("annotations", self.annotations)
@@ -60,6 +65,7 @@ class ServiceOptions:
     def _check_load_balancer(self) -> None:
         balanced = self.type is kplus.ServiceType.LOAD_BALANCER
         remedy = "leave it out, or write type LoadBalancer"
+        check_list("load_balancer_source_ranges", self.load_balancer_source_ranges)
         ranges = list(self.load_balancer_source_ranges)
         require(balanced or not ranges, "load_balancer_source_ranges", ranges, remedy)
         for cidr in ranges:
@@ -71,7 +77,7 @@ class ServiceOptions:
     def render(self, scope: Construct, id: str, *, metadata: cdk8s.ApiObjectMetadata) -> kplus.Service:
         """The Service, still without a selector."""
         ports = [kplus.ServicePort(name="http", port=self.port, target_port=PORT, node_port=self.node_port)]
-        ranges = list(self.load_balancer_source_ranges) or None
+        ranges = [check_cidr("load_balancer_source_ranges", cidr) for cidr in self.load_balancer_source_ranges] or None
         service = kplus.Service(
             scope, id, metadata=metadata, type=self.type, ports=ports, load_balancer_source_ranges=ranges
         )
@@ -83,17 +89,13 @@ class ServiceOptions:
         return service
 
 
-def check_cidr(option: str, cidr: str) -> None:
-    """Refuse what is no network in CIDR notation."""
+def check_cidr(option: str, cidr: str) -> str:
+    """A network in CIDR notation, as Kubernetes writes it."""
     try:
-        network = ipaddress.ip_network(cidr)
+        network = ipaddress.ip_network(cidr) if "/" in cidr and "%" not in cidr else None
     except ValueError:
-        usable = False
-    else:
-        # cdk8s-plus-27 has no pattern for an IPv4 address in IPv6 clothes
-        usable = "/" in cidr and not getattr(network.network_address, "ipv4_mapped", None)
-    require(usable, option, cidr, "write a network in CIDR notation, no host bits set, such as 10.0.0.0/8")
-
-
-def _check_port(option: str, port: int) -> None:
-    require(0 < port <= 65535, option, port, "write a port from 1 to 65535")
+        network = None
+    # cdk8s-plus-27 has no pattern for an IPv4 address in IPv6 clothes
+    if network is None or getattr(network.network_address, "ipv4_mapped", None):
+        raise OptionError(option, cidr, "write a network in CIDR notation, no host bits set, such as 10.0.0.0/8")
+    return str(network)

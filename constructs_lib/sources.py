@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from constructs_lib.errors import below, require
-from constructs_lib.names import check_object_name
+from constructs_lib.errors import below, check_list, require
+from constructs_lib.names import check_namespace, check_object_name
 from constructs_lib.plus import k8s, kplus
 
-_HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\.?")
+_HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*\.?")
 
 
 class StorageSource(ABC):
@@ -24,6 +24,12 @@ class StorageSource(ABC):
 
     default_access_mode: kplus.PersistentVolumeAccessMode | None = kplus.PersistentVolumeAccessMode.READ_WRITE_ONCE
     """The access mode of a storage that names none; None where it must be named."""
+
+    without: tuple[str, ...] = ()
+    """The options of a storage that this source leaves without effect."""
+
+    because = ""
+    """Why it does."""
 
     @abstractmethod
     def check(self) -> None:
@@ -75,7 +81,7 @@ class NfsExport(StaticSource):
 
     @property
     def identity(self) -> str:
-        return f"NFS export {self.server.lower().rstrip('.')}:{_normal_path(self.path)}"
+        return f"NFS export {_normal_host(self.server)}:{_normal_path(self.path)}"
 
     @property
     def volume_spec(self) -> tuple[str, object]:
@@ -175,11 +181,12 @@ class CsiVolume(StaticSource):
             named = len(self.driver) <= 63 and _HOST.fullmatch(self.driver)
             require(named, "driver", self.driver, "write the name of a CSI driver")
             remedy = "write the driver's handle of the volume"
-            require(self.volume_handle.strip(), "volume_handle", self.volume_handle, remedy)
+            handle = self.volume_handle
+            require(handle and handle == handle.strip(), "volume_handle", handle, remedy)
             _check_mount_options(self.mount_options)
             if self.node_stage_secret_ref:
                 check_object_name("node_stage_secret_ref.name", self.node_stage_secret_ref.name)
-                check_object_name("node_stage_secret_ref.namespace", self.node_stage_secret_ref.namespace)
+                check_namespace("node_stage_secret_ref.namespace", self.node_stage_secret_ref.namespace)
 
     @property
     def identity(self) -> str:
@@ -236,6 +243,9 @@ class DynamicVolume(StorageSource):
     decides what becomes of the volume when the claim is deleted: most delete it.
     """
 
+    without = ("volume_name",)
+    because = "the cluster makes the PersistentVolume, and names it"
+
     def check(self) -> None:
         """Nothing to refuse."""
 
@@ -251,6 +261,8 @@ class ExistingClaim(StorageSource):
     name: str
 
     default_access_mode = None
+    without = ("size", "storage_class_name", "claim_name", "volume_name", "labels", "annotations")
+    because = "it is that of the existing claim"
 
     def check(self) -> None:
         with below("existing_claim"):
@@ -258,11 +270,21 @@ class ExistingClaim(StorageSource):
 
 
 def _is_host(server: str) -> bool:
+    if _address(server):
+        return "%" not in server
+    numeric = re.fullmatch(r"[\d.]+", server)
+    return len(server) <= 253 and not numeric and bool(_HOST.fullmatch(server))
+
+
+def _address(server: str) -> str | None:
     try:
-        ipaddress.ip_address(server)
+        return str(ipaddress.ip_address(server))
     except ValueError:
-        return len(server) <= 253 and bool(_HOST.fullmatch(server))
-    return True
+        return None
+
+
+def _normal_host(server: str) -> str:
+    return _address(server) or server.lower().rstrip(".")
 
 
 def _check_path(option: str, path: str) -> None:
@@ -275,5 +297,6 @@ def _normal_path(path: str) -> str:
 
 
 def _check_mount_options(options: Sequence[str]) -> None:
+    check_list("mount_options", options)
     for flag in options:
         require(re.fullmatch(r"\S+", flag), "mount_options", flag, "write one option an entry, such as nfsvers=4.1")

@@ -9,12 +9,13 @@ import cdk8s
 import jsii
 from constructs import Construct
 
-from constructs_lib.errors import OptionError, reported_by, require
+from constructs_lib.errors import OptionError, check_whole, reported_by, require
 from constructs_lib.labels import STORAGE, check_extra_labels, common_labels
-from constructs_lib.names import check_annotations, check_instance_name, check_namespace, check_object_name
+from constructs_lib.names import check_instance_name, check_namespace, check_object_name
+from constructs_lib.ownership import Ownership
 from constructs_lib.plus import k8s, kplus
 from constructs_lib.quantities import Quantity
-from constructs_lib.retention import retention_annotations
+from constructs_lib.retention import check_kept, retention_annotations
 from constructs_lib.sources import DynamicVolume, ExistingClaim, StaticSource, StorageSource
 
 _READ_ONLY = kplus.PersistentVolumeAccessMode.READ_ONLY_MANY
@@ -35,8 +36,8 @@ class Owner:
 
     def check(self) -> None:
         """Refuse ids that Kubernetes, or Pod Security "restricted", refuses."""
-        for option, value in (("owner.uid", self.uid), ("owner.gid", self.gid)):
-            require(0 < value <= _LARGEST_ID, option, value, f"write an id from 1 to {_LARGEST_ID}; 0 is root")
+        check_whole("owner.uid", self.uid, low=1, high=_LARGEST_ID)
+        check_whole("owner.gid", self.gid, low=1, high=_LARGEST_ID)
 
 
 DEFAULT_OWNER = Owner()
@@ -101,10 +102,10 @@ class AimStorage(Construct):
             claim_name: Default: `<name>-runs`.
             volume_name: Default: `<namespace>.<name>-runs`; the dot keeps `a-b` with `c` apart from `a` with `b-c`.
             labels: further labels of both objects. Default: none.
-            annotations: further annotations of both objects. Default: none.
+            annotations: further annotations of both objects, but not those that keep them. Default: none.
 
         Raises:
-            OptionError: an option that cannot work.
+            OptionError: an option that cannot work or has no effect, or an object that something else makes already.
         """
         self.name = name
         self.namespace = cdk8s.Chart.of(scope).namespace
@@ -113,16 +114,20 @@ class AimStorage(Construct):
         self._class = storage_class_name
         self._labels = dict(labels or {})
         self._annotations = dict(annotations or {})
-        self._claim_name = source.name if isinstance(source, ExistingClaim) else claim_name or f"{name}-runs"
-        self._volume_name = volume_name or f"{self.namespace}.{name}-runs"
+        given: dict[str, object] = {"size": size, "storage_class_name": storage_class_name, "claim_name": claim_name}
+        given |= {"volume_name": volume_name, "labels": labels or None, "annotations": annotations or None}
         with reported_by(scope, id):
-            self._check(claim_name, volume_name)
+            _check_needless(source, given)
+            self._claim_name, self._volume_name = self._names(claim_name, volume_name)
+            self._check()
             self.access_mode = _access_mode(source, access_mode)
             self._size = _size(source, size)
+            ownership, things = Ownership.of(scope), self._things(cdk8s.Chart.of(scope))
+            ownership.check(things)
         super().__init__(scope, id)
+        ownership.take(things, self)
         self.volume = self._make_volume(source) if isinstance(source, StaticSource) else None
         self.claim = self._make_claim()
-        self.stores = self._identities()
         self._mounted: kplus.Volume | None = None
 
     def as_volume(self) -> kplus.Volume:
@@ -132,37 +137,42 @@ class AimStorage(Construct):
             self._mounted = kplus.Volume.from_persistent_volume_claim(self, "Volume", self.claim, name=name)
         return self._mounted
 
-    def _check(self, claim_name: str | None, volume_name: str | None) -> None:
+    def _names(self, claim_name: str | None, volume_name: str | None) -> tuple[str, str]:
         check_instance_name("name", self.name)
+        if isinstance(self._source, ExistingClaim):
+            claim_name = self._source.name
+        claim = f"{self.name}-runs" if claim_name is None else claim_name
+        volume = f"{self.namespace}.{self.name}-runs" if volume_name is None else volume_name
+        return claim, volume
+
+    def _check(self) -> None:
         self._source.check()
         if self.owner:
             self.owner.check()
-        check_object_name("claim_name", self._claim_name)
-        check_extra_labels(self._labels)
-        check_annotations("annotations", self._annotations)
-        self._check_class()
-        self._check_namespace(volume_name)
-        needless = isinstance(self._source, ExistingClaim)
-        require(not (needless and claim_name), "claim_name", claim_name, "leave it out: the existing claim has its own")
-
-    def _check_class(self) -> None:
-        if self._class is None:
-            return
-        usable = not isinstance(self._source, ExistingClaim)
-        require(usable, "storage_class_name", self._class, "leave it out: the existing claim has its own")
-        check_object_name("storage_class_name", self._class)
-
-    def _check_namespace(self, volume_name: str | None) -> None:
         if self.namespace is not None:
             check_namespace("namespace", self.namespace)
+        elif isinstance(self._source, StaticSource):
+            remedy = "give the chart a namespace: a PersistentVolume is bound to a claim of one namespace"
+            raise OptionError("namespace", None, remedy)
+        check_object_name("claim_name", self._claim_name)
+        if isinstance(self._source, StaticSource):
+            check_object_name("volume_name", self._volume_name)
+        if self._class is not None:
+            check_object_name("storage_class_name", self._class)
+        check_extra_labels(self._labels)
+        check_kept(self._annotations)
+
+    def _things(self, chart: cdk8s.Chart) -> dict[str, str]:
+        """What this makes; the claim of others is theirs."""
+        where = f"namespace {self.namespace}" if self.namespace else f"chart {chart.node.path}"
+        claim = f"PersistentVolumeClaim {self._claim_name} in {where}"
+        self.stores = (claim,)
+        if isinstance(self._source, ExistingClaim):
+            return {}
         if not isinstance(self._source, StaticSource):
-            require(
-                volume_name is None, "volume_name", volume_name, "leave it out: this source makes no PersistentVolume"
-            )
-            return
-        remedy = "give the chart a namespace: a PersistentVolume is bound to a claim of one namespace"
-        require(self.namespace is not None, "namespace", None, remedy)
-        check_object_name("volume_name", self._volume_name)
+            return {claim: "claim_name"}
+        self.stores = (claim, self._source.identity)
+        return {claim: "claim_name", f"PersistentVolume {self._volume_name}": "volume_name"}
 
     def _make_volume(self, source: StaticSource) -> kplus.PersistentVolume:
         volume = kplus.PersistentVolume(
@@ -212,9 +222,12 @@ class AimStorage(Construct):
             annotations={**retention_annotations(reason), **self._annotations},
         )
 
-    def _identities(self) -> tuple[str, ...]:
-        claim = f"claim {self._claim_name} in namespace {self.namespace}"
-        return (claim, self._source.identity) if isinstance(self._source, StaticSource) else (claim,)
+
+def _check_needless(source: StorageSource, given: Mapping[str, object]) -> None:
+    """Refuse options that the source leaves without effect."""
+    for option in source.without:
+        value = given.get(option)
+        require(value is None, option, value, f"leave it out: {source.because}")
 
 
 def _access_mode(
@@ -234,7 +247,6 @@ def _access_mode(
 
 def _size(source: StorageSource, given: str | cdk8s.Size | None) -> str:
     if isinstance(source, ExistingClaim):
-        require(given is None, "size", given, "leave it out: the existing claim has its own")
         return ""
     if given is None:
         raise OptionError("size", given, "write a Kubernetes quantity such as 512Mi or 1Ti")

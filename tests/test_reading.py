@@ -40,6 +40,11 @@ SHAPES = {
     "namespace: ml\n---\nnamespace: ml\n": "write one instance a file",
     "storage: {size: 1Ti, dynamic: {}}\n": "a.yaml: namespace: missing",
     "namespace: ml\n": "a.yaml: storage: missing",
+    "namespace: !!int x\n": "write it as plain YAML",
+    "namespace: 2020-13-45\n": "write it as plain YAML",
+    "[" * 3000: "write it as plain YAML",
+    "namespace: ml\nstorage: {size: 1Ti, hostpath: {path: /x}}\n": "hostpath: unknown key; did you mean hostPath?",
+    STORED + f"name: {'a' * 1000}\n": "aaa ...: write at most 63",
     STORED + "sevrer: {}\n": "a.yaml: sevrer: unknown key; did you mean server?",
     STORED + "server: {wrokers: 2}\n": "a.yaml: server.wrokers: unknown key; did you mean workers?",
     STORED + "server: {tolerations: [{kee: a}]}\n": "a.yaml: server.tolerations[0].kee: unknown key; did you mean key?",
@@ -49,7 +54,7 @@ SHAPES = {
     STORED + "server: {service: {port: 70000}}\n": "a.yaml: server.service.port: 70000: should be less than or equal",
     STORED + "server: {service: {type: Open}}\n": "should be 'ClusterIP', 'NodePort' or 'LoadBalancer'",
     "namespace: ml\nstorage: {size: 1Ti}\n": "a.yaml: storage: {'size': '1Ti'}: write exactly one of nfs, csi",
-    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /a}}\n": "this has hostPath and dynamic",
+    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /a}}\n": "this has dynamic and hostPath",
     "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, accessMode: ReadOnlyMany}\n": "a.yaml: storage.accessMode: ",
 }
 
@@ -72,20 +77,32 @@ VALUES = {
     FINE + "image: aim 3\n": "a.yaml: image: 'aim 3': write [registry/]repository",
     FINE + "imagePullSecrets: [A]\n": "a.yaml: imagePullSecrets: 'A': ",
     FINE + "server: {resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}\n": (
-        "a.yaml: server.resources.limits.memory: '1Gi': write at least the request, 2Gi"
+        "a.yaml: server.resources.limits[memory]: '1Gi': write at least the request, 2Gi"
     ),
-    FINE + "server: {service: {type: NodePort}}\n": "a.yaml: server.service.type: 'NodePort': write allow",
-    FINE + "server: {deploymentName: A}\n": "a.yaml: server.deploymentName: 'A': ",
-    FINE + "server: {env: [{name: A, value: b}, {name: A, value: c}]}\n": "server.env.name: 'A': write it once",
-    FINE + "server: {env: [{name: a b, value: b}]}\n": "server.env.name: 'a b': write a name",
-    FINE + "server: {env: [{name: A}]}\n": "server.env[0]: {'name': 'A'}: write exactly one of value, valueFrom",
-    FINE + "server: {tolerations: [{operator: Exists, effect: NoSchedule}]}\n": "server.tolerations.0.effect: ",
     FINE
-    + "server: {tolerations: [{key: a, value: b, tolerationSeconds: 3}]}\n": "server.tolerations.0.tolerationSeconds",
-    FINE + "server: {tolerations: [{value: b}]}\n": "server.tolerations.0.key: None: write the key",
-    FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.1}}]}\n": "server.allowFrom.ipBlock.cidr: '10.0.0.1': ",
+    + "server: {service: {type: NodePort}}\n": "a.yaml: server.service.type: 'NodePort': write ClusterIP; or allow",
+    FINE + "server: {deploymentName: A}\n": "a.yaml: server.deploymentName: 'A': ",
+    FINE + "server: {env: [{name: A, value: b}, {name: A, value: c}]}\n": "server.env[1].name: 'A': write it once",
+    FINE + "server: {env: [{name: a b, value: b}]}\n": "server.env[0].name: 'a b': write a name",
+    FINE + "server: {env: [{name: A}]}\n": "server.env[0]: {'name': 'A'}: write exactly one of value, valueFrom",
+    FINE + "server: {tolerations: [{operator: Exists, effect: NoSchedule}]}\n": "server.tolerations[0].effect: ",
+    FINE
+    + "server: {tolerations: [{key: a, value: b, tolerationSeconds: 3}]}\n": "server.tolerations[0].tolerationSeconds",
+    FINE + "server: {tolerations: [{value: b}]}\n": "server.tolerations[0].key: None: write the key",
+    FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.1}}]}\n": "server.allowFrom[0].ipBlock.cidr: '10.0.0.1': ",
     FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]}\n": "write a network within",
     FINE + "server: {allowFrom: [{podSelector: {}}]}\n": "write exactly one of namespaceSelector, ipBlock",
+    FINE + "server: {labels: {My_Key: bad!}}\n": "a.yaml: server.labels[My_Key]: 'bad!': ",
+    FINE
+    + "server: {labels: {cdk8s.io/metadata.addr: a}}\n": "server.labels[cdk8s.io/metadata.addr]: 'a': leave it out",
+    FINE
+    + "server: {resources: {limits: {memroy: 1Gi}}}\n": "server.resources.limits[memroy]: '1Gi': write cpu, memory",
+    FINE + "server: {resources: {requests: {nvidia.com/gpu: 1}}}\n": "write it under limits too, 1: Kubernetes",
+    FINE + "server: {allowFrom: [{podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}]}\n": "addresses have no labels",
+    FINE + "server: {env: [{name: A, valueFrom: {secretKeyRef: {name: A B, key: k}}}]}\n": "secretKeyRef.name: 'A B'",
+    FINE.replace("size", "annotations: {kustomize.toolkit.fluxcd.io/prune: enabled}, size"): "it keeps the runs",
+    "namespace: ml\nstorage: {labels: {a: b}, accessMode: ReadWriteOnce, existingClaim: {name: c}}\n": "leave it out",
+    "namespace: ml\nstorage: {size: 1Gi, dynamic: {}, claimName: ''}\n": "a.yaml: storage.claimName: '': write",
     FINE.replace("ml", "default") + "createNamespace: true\n": "a.yaml: namespace: 'default': name another",
 }
 
@@ -99,22 +116,28 @@ def test_a_value_that_cannot_work_is_named_by_its_key_in_the_file(tmp_path: Path
 def test_two_instances_on_one_store_are_refused(tmp_path: Path) -> None:
     """A second server on a store would destroy its index."""
     message = refusal(tmp_path, FINE, FINE.replace("ml", "nlp"))
-    assert message.startswith("b.yaml: storage: 'NFS export a:/aim': give it a store of its own: a/server serves this")
+    assert message == "b.yaml: storage: 'serving NFS export a:/aim': choose another one, a/server has it already"
 
 
 def test_two_files_that_make_one_object_are_refused(tmp_path: Path) -> None:
     """The second of two objects of one name would replace the first."""
+    other = FINE.replace("/aim", "/other") + "server: {deploymentName: a}\n"
+    assert "b.yaml: server.deploymentName: 'Deployment a in namespace ml': choose" in refusal(tmp_path, FINE, other)
+
+
+def test_two_instances_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Each would take the other's pod for its own, whatever else they are called."""
     other = FINE.replace("/aim", "/other").replace("size", "claimName: other, volumeName: other, size") + "name: a\n"
-    assert "b.yaml: Deployment a in namespace ml: " in refusal(tmp_path, FINE, other)
+    assert "b.yaml: name: 'the name a for a server in namespace ml'" in refusal(tmp_path, FINE, other)
 
 
 def test_a_namespace_has_one_owner(tmp_path: Path) -> None:
     """Two files that create one namespace are refused."""
     twice = [STORED + "createNamespace: true\n"] * 2
-    assert "b.yaml: Namespace ml: " in refusal(tmp_path, *twice)
+    assert "b.yaml: namespace: 'Namespace ml': choose another one" in refusal(tmp_path, *twice)
 
 
-def test_every_mistake_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+def test_every_mistake_of_shape_is_told_at_once(tmp_path: Path) -> None:
     """Who mends a file should not have to run it five times."""
     assert len(refusal(tmp_path, "a: 1\nb: 2\n").splitlines()) == 4
 

@@ -11,6 +11,7 @@ from constructs_lib import (
     AimServer,
     AimStorage,
     CsiVolume,
+    DynamicVolume,
     ExistingClaim,
     HostPath,
     NfsExport,
@@ -185,19 +186,22 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image": ""}, "image"),
     ({"image": "Aim:3"}, "image"),
     ({"image_pull_secrets": ["A"]}, "image_pull_secrets"),
+    ({"image": "a..b"}, "image"),
+    ({"image_pull_secrets": "registry"}, "image_pull_secrets"),
+    ({"workers": True}, "workers"),
     ({"workers": 0}, "workers"),
     ({"base_path": "aim"}, "base_path"),
     ({"base_path": "/aim/"}, "base_path"),
     ({"base_path": "/../aim"}, "base_path"),
     ({"supervisor_name": "A"}, "supervisor_name"),
     ({"deployment_name": "a_b"}, "deployment_name"),
-    ({"node_selector": {"a": "b c"}}, "node_selector.a"),
+    ({"node_selector": {"a": "b c"}}, "node_selector[a]"),
     ({"priority_class_name": ""}, "priority_class_name"),
-    ({"labels": {"app.kubernetes.io/name": "x"}}, "labels.app.kubernetes.io/name"),
+    ({"labels": {"app.kubernetes.io/name": "x"}}, "labels[app.kubernetes.io/name]"),
     ({"pod_annotations": {"": "x"}}, "pod_annotations"),
-    ({"resources": Resources(requests={"memory": "3Gi"}, limits={"memory": "2Gi"})}, "resources.limits.memory"),
-    ({"resources": Resources(requests={"cpu": "0.1m"})}, "resources.requests.cpu"),
-    ({"resources": Resources(limits={"cpu": "many"})}, "resources.limits.cpu"),
+    ({"resources": Resources(requests={"memory": "3Gi"}, limits={"memory": "2Gi"})}, "resources.limits[memory]"),
+    ({"resources": Resources(requests={"cpu": "0.1m"})}, "resources.requests[cpu]"),
+    ({"resources": Resources(limits={"cpu": "many"})}, "resources.limits[cpu]"),
     ({"service": ServiceOptions(port=0)}, "service.port"),
     ({"service": ServiceOptions(port=65536)}, "service.port"),
     ({"service": ServiceOptions(name="1st")}, "service.name"),
@@ -254,6 +258,7 @@ def test_a_storage_of_another_namespace_is_refused(tree: cdk8s.App, chart: cdk8s
 SAME: list[tuple[StorageSource, StorageSource]] = [
     (NfsExport(server="NFS.example.com", path="/aim"), NfsExport(server="nfs.example.com.", path="//aim/./")),
     (CsiVolume(driver="d", volume_handle="h"), CsiVolume(driver="d", volume_handle="h", fs_type="ext4")),
+    (NfsExport(server="::1", path="/aim"), NfsExport(server="0:0:0:0:0:0:0:1", path="/aim")),
     (HostPath(path="/srv/aim"), HostPath(path="/srv/aim/")),
 ]
 
@@ -267,7 +272,7 @@ def test_one_store_has_one_server(tree: cdk8s.App, first: StorageSource, second:
         if name == "first":
             AimServer(chart, "server", storage=store)
         else:
-            with pytest.raises(OptionError, match="second/server: storage: .*first/server serves this one"):
+            with pytest.raises(OptionError, match="second/server: storage: 'serving .*first/server has it"):
                 AimServer(chart, "server", storage=store)
 
 
@@ -275,18 +280,39 @@ def test_one_claim_has_one_server(chart: cdk8s.Chart) -> None:
     """A claim is a store too."""
     store = dynamic(chart)
     AimServer(chart, "server", storage=store)
-    with pytest.raises(OptionError, match="claim aim-runs in namespace ml.*chart/server serves this one"):
+    with pytest.raises(OptionError, match="serving PersistentVolumeClaim aim-runs in namespace ml.*chart/server has"):
         AimServer(chart, "again", storage=store)
 
 
-def test_moving_a_server_in_python_rolls_nothing_out(tree: cdk8s.App) -> None:
+def test_two_servers_of_one_name_are_refused(chart: cdk8s.Chart) -> None:
+    """Their selectors would be the same: each would serve through the other's pod."""
+    serve(chart)
+    other = AimStorage(chart, "other", source=HostPath(path="/x"), size="1Gi", claim_name="x", volume_name="x")
+    with pytest.raises(OptionError, match="chart/again: name: 'the name aim for a server in namespace ml'"):
+        AimServer(chart, "again", storage=other, deployment_name="x", service=ServiceOptions(name="x"))
+
+
+def test_a_namespace_is_made_once(tree: cdk8s.App) -> None:
+    """Two charts cannot both own a namespace."""
+    AimNamespace(cdk8s.Chart(tree, "a", namespace="ml"), "namespace")
+    with pytest.raises(OptionError, match="b/namespace: namespace: 'Namespace ml'.*a/namespace has it"):
+        AimNamespace(cdk8s.Chart(tree, "b", namespace="ml"), "namespace")
+
+
+def test_charts_without_a_namespace_are_apart(tree: cdk8s.App) -> None:
+    """Each goes where `kubectl -n` says, so two of one name do not collide."""
+    for name in ("a", "b"):
+        chart = cdk8s.Chart(tree, name)
+        AimServer(chart, "server", storage=dynamic(chart))
+        assert rendered(chart, "Deployment")["metadata"]["name"] == "aim"
+
+
+def test_moving_a_server_in_python_rolls_nothing_out() -> None:
     """Neither selector nor pod has the construct path in it, which cdk8s-plus puts into both."""
-    here = cdk8s.Chart(tree, "here", namespace="ml")
-    there = cdk8s.Chart(tree, "there", namespace="ml")
-    AimServer(here, "server", storage=dynamic(here))
-    mode = kplus.PersistentVolumeAccessMode.READ_WRITE_ONCE
-    moved = AimStorage(there, "moved", source=HostPath(path="/x"), size="1Gi", access_mode=mode, claim_name="x")
-    AimServer(there, "renamed", storage=moved)
-    specs = [rendered(chart, "Deployment")["spec"] for chart in (here, there)]
-    assert specs[0]["selector"] == specs[1]["selector"]
-    assert specs[0]["template"]["metadata"] == specs[1]["template"]["metadata"]
+    deployments = []
+    for name in ("here", "there"):
+        chart = cdk8s.Testing.chart()
+        inner = cdk8s.Chart(chart, name, namespace="ml")
+        AimServer(inner, f"{name}-server", storage=AimStorage(inner, name, source=DynamicVolume(), size="1Gi"))
+        deployments.append(rendered(inner, "Deployment"))
+    assert deployments[0] == deployments[1]

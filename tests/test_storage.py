@@ -129,12 +129,11 @@ def test_a_size_of_cdk8s_is_a_size(chart: cdk8s.Chart) -> None:
     assert rendered(chart, "PersistentVolumeClaim")["spec"]["resources"]["requests"]["storage"] == "512Mi"
 
 
-def test_moving_a_storage_in_python_changes_nothing(tree: cdk8s.App) -> None:
-    """Names in the cluster do not come from where a construct stands."""
-    here, there = cdk8s.Chart(tree, "here", namespace="ml"), cdk8s.Chart(tree, "there", namespace="ml")
-    storage(here)
-    AimStorage(cdk8s.ApiObject(there, "deep", api_version="v1", kind="X"), "er", source=DynamicVolume(), size="1Ti")
-    assert rendered(here, "PersistentVolumeClaim")["metadata"] == rendered(there, "PersistentVolumeClaim")["metadata"]
+def test_one_claim_is_made_once(chart: cdk8s.Chart) -> None:
+    """Two storages of one name would make the same objects."""
+    storage(chart)
+    with pytest.raises(OptionError, match="chart/again: claim_name: 'PersistentVolumeClaim aim-runs in namespace ml'"):
+        AimStorage(chart, "again", source=DynamicVolume(), size="1Gi")
 
 
 def test_one_pod_can_ask_twice_for_the_volume(chart: cdk8s.Chart) -> None:
@@ -173,9 +172,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"volume_name": "a" * 254}, "volume_name"),
     ({"source": DynamicVolume(), "volume_name": "a"}, "volume_name"),
     ({"storage_class_name": ""}, "storage_class_name"),
-    ({"labels": {"app.kubernetes.io/component": "x"}}, "labels.app.kubernetes.io/component"),
-    ({"labels": {"a": "b c"}}, "labels.a"),
+    ({"labels": {"app.kubernetes.io/component": "x"}}, "labels[app.kubernetes.io/component]"),
+    ({"labels": {"a": "b c"}}, "labels[a]"),
     ({"annotations": {"a b": "c"}}, "annotations"),
+    ({"annotations": {"argocd.argoproj.io/sync-options": "x"}}, "annotations[argocd.argoproj.io/sync-options]"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options="hard")}, "nfs.mount_options"),
+    ({"source": NfsExport(server="999.1.1.1", path="/aim")}, "nfs.server"),
+    ({"source": CsiVolume(driver="a..b", volume_handle="h")}, "csi.driver"),
+    ({"claim_name": ""}, "claim_name"),
 ]
 
 

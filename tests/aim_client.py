@@ -1,0 +1,82 @@
+"""What tests do to a repository with the real Aim, each a command of its own: `python aim_client.py write ...`.
+
+Runs in Aim's environment, so it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def write(options: argparse.Namespace) -> None:
+    """Record runs, one after the other, and say of each when it is whole: name, and number of points."""
+    import aim
+
+    for number in range(options.runs):
+        run = aim.Run(repo=options.repository, experiment=options.name, log_system_params=False)
+        run["number"] = number
+        for step in range(options.points):
+            run.track(step, name="loss", step=step)
+            time.sleep(options.pause)
+        run.close()
+        print(json.dumps({"hash": run.hash, "points": options.points}), flush=True)
+
+
+def count(options: argparse.Namespace) -> None:
+    """Print every run of a repository, and how many points of `loss` it has."""
+    import aim
+
+    repository = aim.Repo(options.repository)
+    runs = {run.hash: _points(run) for run in repository.iter_runs()}
+    print(json.dumps(runs))
+
+
+def _points(run: Any) -> int:
+    lengths = [len(metric.values.sparse_list()[0]) for metric in run.metrics() if metric.name == "loss"]
+    return lengths[0] if lengths else 0
+
+
+def hold_creation_lock(options: argparse.Namespace) -> None:
+    """Die while creating a run: leave `structured_db_lock` behind, as SIGKILL does in that moment."""
+    from aim.sdk.repo import Repo
+
+    repository = Repo.from_path(options.repository)
+    repository._sdb_lock.acquire()
+    print("held", flush=True)
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hold_index(options: argparse.Namespace) -> None:
+    """Hold the lock of the index, as a second `aim up` does."""
+    import aimrocks
+
+    index = Path(options.repository, ".aim/meta/index")
+    while True:
+        try:
+            database = aimrocks.DB(str(index), aimrocks.Options(create_if_missing=True))
+        except aimrocks.errors.RocksIOError:
+            time.sleep(0.01)
+            continue
+        print("held", flush=True)
+        time.sleep(600)
+        del database
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("action", choices=["write", "count", "hold_creation_lock", "hold_index"])
+    parser.add_argument("repository")
+    parser.add_argument("--name", default="test")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--points", type=int, default=20)
+    parser.add_argument("--pause", type=float, default=0)
+    arguments = parser.parse_args()
+    globals()[arguments.action](arguments)
