@@ -143,9 +143,17 @@ def _extend_pod(server: aim.AimServer, options: file.Server) -> None:
         require(name not in taken, f"{where}.name", name, "write it once; it has a value already")
         taken.add(name)
         env.add_variable(name, _value(server, where, variable))
-    taints = [_taint(index, toleration) for index, toleration in enumerate(options.tolerations)]
-    if taints:
-        server.deployment.scheduling.tolerate(kplus.Node.tainted(*taints))
+        if variable.value == "":
+            _leave_out(server, f"containers/0/env/{len(taken) - 1}/value")
+    for index, toleration in enumerate(options.tolerations):
+        server.deployment.scheduling.tolerate(kplus.Node.tainted(_taint(index, toleration)))
+        if not toleration.value:
+            _leave_out(server, f"tolerations/{index}/value")
+
+
+def _leave_out(server: aim.AimServer, field: str) -> None:
+    """Write no empty text: the API server drops it, and every kubectl apply would answer "configured"."""
+    cdk8s.ApiObject.of(server.deployment).add_json_patch(cdk8s.JsonPatch.remove(f"/spec/template/spec/{field}"))
 
 
 def _value(scope: Construct, where: str, variable: file.Variable) -> kplus.EnvValue:

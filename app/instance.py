@@ -289,7 +289,8 @@ class Server(_Model):
     allow_from: list[Peer] = []
     """Who may come in besides the pods of the same namespace. Default: nobody."""
     allow_anonymous: bool = False
-    """Required to be true for NodePort and LoadBalancer: Aim has no login. Default: false."""
+    """Required to be true for NodePort and LoadBalancer, which then admit every address: Aim has no login. A ClusterIP
+    Service stays as it is. Default: false."""
     deployment_name: str | None = None
     """Name of the Deployment and the NetworkPolicy. Default: the instance's name."""
     supervisor_name: str | None = None
@@ -311,7 +312,8 @@ class Instance(_Model):
     namespace: str
     """The namespace of everything but the PersistentVolume."""
     create_namespace: bool = False
-    """Make the namespace too, with Pod Security "restricted"; in one file of each namespace. Default: false."""
+    """Make the namespace too, with Pod Security "restricted". Of several files with one namespace, write it in the first
+    by name, as kubectl applies them in that order. Default: false."""
     image: str | None = None
     """Any image that has `aim` and `python3` on its PATH, of Aim 3.29. Default: docker.io/aimstack/aim:3.29.1."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"

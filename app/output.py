@@ -36,6 +36,8 @@ def publish(staging: Path, outdir: Path, sources: Sequence[Source]) -> list[Path
     Raises:
         InputError: a file in the output is not ours to replace.
     """
+    if any(source.path.resolve().parent == outdir.resolve() for source in sources):
+        raise InputError(f"{outdir}: holds the instance files; write elsewhere: OUT=folder")
     files = {source: outdir / f"{source.stem}{_SUFFIX}" for source in sources}
     for source, file in files.items():
         _check_replaceable(file, source)

@@ -88,7 +88,7 @@ def _load(file: Path) -> object:
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: {error}; write it in UTF-8") from None
     except OSError as error:
-        raise InputError(f"{file}: {error.strerror}") from None
+        raise InputError(f"{file}: {error.strerror}; make it a file that can be read") from None
     try:
         return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
@@ -116,7 +116,7 @@ def _describe(file: Path, error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         known = _known_keys(error["loc"][:-1])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'none, write {}'}"
         return f"{file}: {key}: unknown key; {advice}"
     if error["type"] == "missing":
         return f"{file}: {key}: missing; write it"

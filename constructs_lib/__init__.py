@@ -4,6 +4,7 @@
 """
 
 from constructs_lib.errors import OptionError
+from constructs_lib.hardening import harden, pod_security_context
 from constructs_lib.namespace import AimNamespace
 from constructs_lib.process import REPOSITORY
 from constructs_lib.resources import Resources
@@ -38,4 +39,6 @@ __all__ = [
     "SecretReference",
     "ServiceOptions",
     "StorageSource",
+    "harden",
+    "pod_security_context",
 ]

@@ -42,7 +42,7 @@ class AimNamespace(Construct):
             ours = name != "default" and not (name or "").startswith("kube-")
             require(ours, "namespace", name, "name another: the cluster owns this one, do not create it")
             ownership, things = Ownership.of(scope), {f"Namespace {name}": "namespace"}
-            ownership.check(things)
+            ownership.check(things, remedy="make it once, without createNamespace here")
         super().__init__(scope, id)
         ownership.take(things, self)
         self.namespace = kplus.Namespace(

@@ -28,16 +28,17 @@ class Ownership(Construct):
         found = root.node.try_find_child(_ID)
         return found if isinstance(found, Ownership) else cls(root)  # type: ignore[arg-type]
 
-    def check(self, things: Mapping[str, str]) -> None:
+    def check(self, things: Mapping[str, str], *, remedy: str = "choose another one") -> None:
         """Refuse things that another construct has.
 
         Args:
             things: by what they are ("Service aim in namespace ml"), the option that another one would be chosen by.
+            remedy: what to do instead.
         """
         for thing, option in things.items():
             if thing in self._owners:
                 owner = self._owners[thing].node.path
-                raise OptionError(option, thing, f"choose another one, {owner} has it already")
+                raise OptionError(option, thing, f"{remedy}: {owner} has it already")
 
     def take(self, things: Mapping[str, str], owner: Construct) -> None:
         """Note who has these things from now on."""

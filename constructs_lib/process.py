@@ -63,7 +63,12 @@ class AimProcess:
     def check(self) -> None:
         """Refuse values that cannot work."""
         remedy = "write [registry/]repository[:tag][@digest], such as docker.io/aimstack/aim:3.29.1"
-        require(len(self.image) <= 255 and _IMAGE.fullmatch(self.image), "image", self.image, remedy)
+        require(
+            isinstance(self.image, str) and len(self.image) <= 255 and _IMAGE.fullmatch(self.image),
+            "image",
+            self.image,
+            remedy,
+        )
         check_whole("workers", self.workers, low=1)
         fits = _BASE_PATH.fullmatch(self.base_path) and ".." not in self.base_path.split("/")
         remedy = "write a path that starts with '/' and does not end with one, such as /aim; or leave it out"

@@ -27,15 +27,15 @@ class Quantity:
     binary: bool
 
     @classmethod
-    def parse(cls, option: str, text: str) -> Quantity:
+    def parse(cls, option: str, text: str, *, such_as: str = "500m, 2 or 1Gi") -> Quantity:
         """Read a positive quantity.
 
         Raises:
             OptionError: it is no quantity, not above zero, or above what Kubernetes can hold.
         """
-        match = _QUANTITY.fullmatch(text)
+        match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
         if not match:
-            raise OptionError(option, text, "write a Kubernetes quantity such as 512Mi, 1Ti, 500m or 2")
+            raise OptionError(option, text, f"write a Kubernetes quantity such as {such_as}")
         number, binary, decimal, exponent = match.groups()
         amount = Decimal(number) * _factor(binary, decimal, exponent)
         require(0 < amount <= _LARGEST, option, text, f"write an amount above zero and at most {_LARGEST}")
@@ -44,17 +44,16 @@ class Quantity:
     @classmethod
     def of_bytes(cls, option: str, text: str) -> Quantity:
         """Read a positive quantity of whole bytes (memory, storage): the API server warns about parts of a byte."""
-        quantity = cls.parse(option, text)
+        quantity = cls.parse(option, text, such_as="512Mi, 10Gi or 1Ti")
         require(quantity.amount % 1 == 0, option, text, "write a whole number of bytes, such as 512Mi, 10Gi or 1Ti")
         return quantity
 
     @classmethod
     def of_cpu(cls, option: str, text: str) -> Quantity:
         """Read a positive quantity of CPU: Kubernetes knows nothing finer than a thousandth, `1m`."""
-        quantity = cls.parse(option, text)
-        require(
-            quantity.amount * 1000 % 1 == 0, option, text, "write whole thousandths of a CPU, such as 100m, 0.5 or 2"
-        )
+        quantity = cls.parse(option, text, such_as="100m, 0.5 or 2")
+        remedy = "write whole thousandths of a CPU, such as 100m, 0.5 or 2"
+        require(quantity.amount * 1000 % 1 == 0, option, text, remedy)
         return quantity
 
     def __str__(self) -> str:

@@ -54,7 +54,13 @@ def _quantity(option: str, resource: str, text: str) -> Quantity:
     remedy = f"write {', '.join(_NATIVE)}, or a resource of a device plugin such as nvidia.com/gpu"
     require(native or "/" in resource, option, text, remedy)
     check_key(option, resource)
-    return Quantity.of_cpu(option, text) if resource == "cpu" else Quantity.of_bytes(option, text)
+    if resource == "cpu":
+        return Quantity.of_cpu(option, text)
+    if native:
+        return Quantity.of_bytes(option, text)
+    quantity = Quantity.parse(option, text, such_as="1")
+    require(quantity.amount % 1 == 0, option, text, "write a whole number: a device is not shared")
+    return quantity
 
 
 def _render(quantities: Mapping[str, Quantity]) -> dict[str, k8s.Quantity] | None:

@@ -52,7 +52,8 @@ class ServiceOptions:
     def check(self) -> None:
         """Refuse values that cannot work, and such that the type leaves without effect."""
         with below("service"):
-            require(self.type in _TYPES, "type", self.type_name, "write ClusterIP, NodePort or LoadBalancer")
+            named = self.type_name if isinstance(self.type, kplus.ServiceType) else self.type
+            require(self.type in _TYPES, "type", named, "write ClusterIP, NodePort or LoadBalancer")
             check_whole("port", self.port, low=1, high=65535)
             if self.name is not None:
                 check_service_name("name", self.name)

@@ -117,6 +117,7 @@ class AimStorage(Construct):
         given: dict[str, object] = {"size": size, "storage_class_name": storage_class_name, "claim_name": claim_name}
         given |= {"volume_name": volume_name, "labels": labels or None, "annotations": annotations or None}
         with reported_by(scope, id):
+            require(isinstance(source, StorageSource), "source", source, "write an NfsExport, a DynamicVolume ...")
             _check_needless(source, given)
             self._claim_name, self._volume_name = self._names(claim_name, volume_name)
             self._check()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,8 @@ def running(
     """
     if not (ENVIRONMENT / "bin/aim").exists():
         skip(MISSING)
+    if not shutil.which("unshare"):
+        skip("no `unshare` on PATH: a pod is run in namespaces of Linux")
     with tempfile.TemporaryDirectory(prefix="pod-") as scratch:
         root, log = Path(scratch, "root"), Path(scratch, "log")
         root.mkdir()
@@ -116,11 +119,16 @@ def running(
         command = ["unshare", *unprivileged, *namespaces, sys.executable, str(_INIT), arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        pid = 0
         try:
             pid = _child(process, log)
             user_namespace = ["--user", "--preserve-credentials"] if unprivileged else []
             yield Pod(process=process, pid=pid, log=log, enter=["nsenter", "-t", str(pid), "--net", *user_namespace])
         finally:
+            # --kill-child is lost when the command changes its user
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.kill()
             process.wait()
 

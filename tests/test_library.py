@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.manifest_rules import problems
+from tests.pod_security import violations
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = sorted((ROOT / "constructs_lib").rglob("*.py"))
@@ -84,8 +85,9 @@ def test_the_readmes_chart_is_composed_with_the_wheel_alone(elsewhere: Path) -> 
     subprocess.run([elsewhere / "venv/bin/python", "chart.py"], cwd=elsewhere, check=True, env={"PATH": f"{node}:/bin"})
     (written,) = (elsewhere / "dist").glob("*.yaml")
     manifests = list(yaml.safe_load_all(written.read_text(encoding="utf-8")))
-    assert problems([manifest for manifest in manifests if manifest["kind"] != "Job"]) == []
+    assert problems([each for each in manifests if each["kind"] != "Job"]) == []
     (job,) = [manifest["spec"]["template"]["spec"] for manifest in manifests if manifest["kind"] == "Job"]
+    assert list(violations(job)) == []
     (claim,) = [manifest for manifest in manifests if manifest["kind"] == "PersistentVolumeClaim"]
     assert job["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 

@@ -72,6 +72,7 @@ VALUES = {
     FINE.replace("/aim", "aim"): "a.yaml: storage.nfs.path: 'aim': write an absolute path",
     FINE.replace("server: a", "server: ''"): "a.yaml: storage.nfs.server: '': write the host name",
     FINE.replace("ml", "M L"): "a.yaml: namespace: 'M L': write at most 63 lower-case",
+    STORED.replace("1Ti", "1TB"): "a.yaml: storage.size: '1TB': write a Kubernetes quantity such as 512Mi, 10Gi or 1Ti",
     FINE + "name: 1st\n": "a.yaml: name: '1st': write at most 63 lower-case",
     FINE + f"name: {'a' * 41}\n": "write at most 40 characters, so that the names derived from it fit",
     FINE + "image: aim 3\n": "a.yaml: image: 'aim 3': write [registry/]repository",
@@ -116,7 +117,7 @@ def test_a_value_that_cannot_work_is_named_by_its_key_in_the_file(tmp_path: Path
 def test_two_instances_on_one_store_are_refused(tmp_path: Path) -> None:
     """A second server on a store would destroy its index."""
     message = refusal(tmp_path, FINE, FINE.replace("ml", "nlp"))
-    assert message == "b.yaml: storage: 'serving NFS export a:/aim': choose another one, a/server has it already"
+    assert message == "b.yaml: storage: 'serving NFS export a:/aim': choose another one: a/server has it already"
 
 
 def test_two_files_that_make_one_object_are_refused(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_two_instances_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_namespace_has_one_owner(tmp_path: Path) -> None:
     """Two files that create one namespace are refused."""
     twice = [STORED + "createNamespace: true\n"] * 2
-    assert "b.yaml: namespace: 'Namespace ml': choose another one" in refusal(tmp_path, *twice)
+    assert "b.yaml: namespace: 'Namespace ml': make it once, without createNamespace" in refusal(tmp_path, *twice)
 
 
 def test_every_mistake_of_shape_is_told_at_once(tmp_path: Path) -> None:
