@@ -312,8 +312,8 @@ class Instance(_Model):
     namespace: str
     """The namespace of everything but the PersistentVolume."""
     create_namespace: bool = False
-    """Make the namespace too, with Pod Security "restricted". Of several files with one namespace, write it in the first
-    by name, as kubectl applies them in that order. Default: false."""
+    """Make the namespace too, with Pod Security "restricted". Of several files with one namespace, write it in the
+    first by name, as kubectl applies them in that order. Default: false."""
     image: str | None = None
     """Any image that has `aim` and `python3` on its PATH, of Aim 3.29. Default: docker.io/aimstack/aim:3.29.1."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"

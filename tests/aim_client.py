@@ -29,8 +29,15 @@ def write(options: argparse.Namespace) -> None:
         print(json.dumps({"hash": run.hash, "points": options.points}), flush=True)
 
 
+def init(options: argparse.Namespace) -> None:
+    """Make a repository."""
+    from aim.sdk.repo import Repo
+
+    Repo.from_path(options.repository, init=True)
+
+
 def count(options: argparse.Namespace) -> None:
-    """Print every run of a repository, and how many points of `loss` it has."""
+    """Print every run of a repository that the server has indexed, and how many points of `loss` it has."""
     import aim
 
     repository = aim.Repo(options.repository)
@@ -72,7 +79,7 @@ def hold_index(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=["write", "count", "hold_creation_lock", "hold_index"])
+    parser.add_argument("action", choices=["init", "write", "count", "hold_creation_lock", "hold_index"])
     parser.add_argument("repository")
     parser.add_argument("--name", default="test")
     parser.add_argument("--runs", type=int, default=1)

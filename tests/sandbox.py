@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,7 +27,11 @@ from tests.manifest_rules import Manifest, pod_template
 
 PORT = 43800
 _INIT = Path(__file__).with_name("sandbox_init.py")
-_GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=float(sys.argv[2])).read().decode())"
+_CLIENT = Path(__file__).with_name("aim_client.py")
+_GET = """
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1], timeout=float(sys.argv[2])).read().decode("latin-1"))
+"""
 
 
 def skip(reason: str) -> NoReturn:
@@ -45,28 +49,45 @@ class Pod:
         process: its namespaces' parent.
         pid: of the command, as this side sees it.
         log: what it wrote.
-        enter: what a command needs in front of it to run in the pod's network.
+        network: what a command needs in front of it to run in the pod's network.
+        identity: as whom `nsenter` runs a command in the pod.
+        commands: what was started in it.
     """
 
     process: subprocess.Popen[bytes]
     pid: int
     log: Path
-    enter: list[str]
+    network: list[str]
+    identity: list[str]
+    commands: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def logs(self) -> str:
         """Everything that the container has written so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a command in the pod's network."""
-        return subprocess.run([*self.enter, *command], capture_output=True, text=True, timeout=timeout, check=False)
+    def start(self, *command: object) -> subprocess.Popen[str]:
+        """Start a command in the pod, as `kubectl exec` does."""
+        inside = ["nsenter", "-t", str(self.pid), "--all", "--root", *self.identity]
+        inside += ["/bin/sh", "-c", 'cd / && exec "$@"', "sh"]
+        started = subprocess.Popen([*inside, *map(str, command)], stdout=subprocess.PIPE, text=True)
+        self.commands.append(started)
+        return started
+
+    def end_commands(self) -> None:
+        """End what was started in the pod."""
+        for command in self.commands:
+            command.kill()
+            command.communicate()
+
+    def client(self, action: str, *options: object) -> subprocess.Popen[str]:
+        """Start something that a pod with Aim does to the repository (`aim_client.py`)."""
+        return self.start(ENVIRONMENT / "bin/python", _CLIENT, action, "/aim", *options)
 
     def get(self, path: str, *, timeout: float = 10) -> str | None:
         """Body of a 200 answer of the server; None for any other, or none."""
-        done = self.run(
-            sys.executable, "-c", _GET, f"http://127.0.0.1:{PORT}{path}", str(timeout), timeout=timeout + 30
-        )
+        command = [*self.network, sys.executable, "-c", _GET, f"http://127.0.0.1:{PORT}{path}", str(timeout)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout + 30, check=False)
         return done.stdout if done.returncode == 0 else None
 
     def stop(self, *, seconds: float = 60) -> tuple[int, float]:
@@ -75,7 +96,17 @@ class Pod:
         os.kill(self.pid, signal.SIGTERM)
         return self.process.wait(seconds), time.monotonic() - begin
 
-    def await_ready(self, path: str, *, seconds: float = 90) -> None:
+    def ended(self, *, seconds: float = 90) -> tuple[int, str]:
+        """Wait for its end; the exit code, and the last line that it wrote."""
+        code = self.process.wait(seconds)
+        return code, self.logs.strip().splitlines()[-1]
+
+    def kill(self) -> None:
+        """SIGKILL, to everything in it at once."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def await_ready(self, path: str = "/api/projects/pinned-sequences", *, seconds: float = 90) -> None:
         """Wait for the first 200 on a path."""
         wait_for(lambda: self.get(path, timeout=2) is not None, seconds=seconds, still=self)
 
@@ -93,26 +124,26 @@ def wait_for(condition: Callable[[], object], *, seconds: float, still: Pod) -> 
 
 @contextlib.contextmanager
 def running(
-    manifests: list[Manifest], volume: Path, *, uid: int | None = None, host: str = "aim-1", binds: Sequence[str] = ()
+    manifests: list[Manifest], volume: Path, *, host: str = "aim-1", path: str = f"{ENVIRONMENT}/bin:/usr/bin:/bin"
 ) -> Iterator[Pod]:
     """Run the pod of rendered manifests on a volume, and end it afterwards.
 
     Args:
         manifests: with one workload among them.
         volume: what its claim stands for.
-        uid: whom to run as. Default: whom the manifests say.
         host: name of the pod.
-        binds: further folders of this machine to show, read-only.
+        path: where its commands are found. Default: Aim's environment first.
     """
     if not (ENVIRONMENT / "bin/aim").exists():
         skip(MISSING)
     if not shutil.which("unshare"):
         skip("no `unshare` on PATH: a pod is run in namespaces of Linux")
-    with tempfile.TemporaryDirectory(prefix="pod-") as scratch:
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="pod-"))
         root, log = Path(scratch, "root"), Path(scratch, "log")
         root.mkdir()
-        spec = _spec(manifests, volume, Path(scratch), uid)
-        spec["binds"] += [[path, path, True] for path in binds]
+        spec = _spec(manifests, volume, Path(scratch))
+        spec["environment"]["PATH"] = path
         namespaces = ["--mount", "--pid", "--net", "--uts", "--fork", "--kill-child", "--mount-proc"]
         unprivileged = [] if os.geteuid() == 0 else ["--map-root-user"]
         arguments = json.dumps({**spec, "root": str(root), "host": host})
@@ -122,8 +153,12 @@ def running(
         pid = 0
         try:
             pid = _child(process, log)
-            user_namespace = ["--user", "--preserve-credentials"] if unprivileged else []
-            yield Pod(process=process, pid=pid, log=log, enter=["nsenter", "-t", str(pid), "--net", *user_namespace])
+            user = str(spec["uid"])
+            identity = ["--preserve-credentials"] if unprivileged else [f"--setuid={user}", f"--setgid={user}"]
+            network = ["nsenter", "-t", str(pid), "--net", *(["--user", *identity] if unprivileged else [])]
+            pod = Pod(process=process, pid=pid, log=log, network=network, identity=identity)
+            stack.callback(pod.end_commands)
+            yield pod
         finally:
             # --kill-child is lost when the command changes its user
             if pid:
@@ -133,18 +168,18 @@ def running(
             process.wait()
 
 
-def _spec(manifests: list[Manifest], volume: Path, scratch: Path, uid: int | None) -> dict[str, Any]:
+def _spec(manifests: list[Manifest], volume: Path, scratch: Path) -> dict[str, Any]:
     (pod,) = [template["spec"] for manifest in manifests if (template := pod_template(manifest))]
     container = pod["containers"][0]
     sources = {each["name"]: _source(each, manifests, volume, scratch) for each in pod["volumes"]}
     mounts = [[sources[m["name"]], m["mountPath"], m.get("readOnly", False)] for m in container["volumeMounts"]]
     environment = {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
     return {
-        "uid": uid if uid is not None else pod["securityContext"]["runAsUser"],
+        "uid": pod["securityContext"]["runAsUser"],
         "command": container["command"],
         "directory": container.get("workingDir", "/"),
-        "environment": {**environment, "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin"},
-        "binds": [*mounts, *([path, path, True] for path in (str(ENVIRONMENT), _base_prefix()))],
+        "environment": environment,
+        "binds": [*mounts, *([path, path, True] for path in (str(ENVIRONMENT), _base_prefix(), str(_CLIENT.parent)))],
     }
 
 
@@ -168,12 +203,15 @@ def _base_prefix() -> str:
 
 
 def _child(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Wait until the command has begun; its process id."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    for _ in range(100):
+    for _ in range(500):
         if process.poll() is not None:
             skip(f"this machine allows no namespaces: {log.read_text(encoding='utf-8').strip()}")
-        found = children.read_text(encoding="ascii").split() if children.exists() else []
-        if found:
-            return int(found[0])
+        with contextlib.suppress(OSError):
+            found = children.read_text(encoding="ascii").split()
+            command = Path(f"/proc/{found[0]}/cmdline").read_text(encoding="utf-8") if found else ""
+            if command and _INIT.name not in command:
+                return int(found[0])
         time.sleep(0.02)
     raise AssertionError(log.read_text(encoding="utf-8"))

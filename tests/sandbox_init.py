@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -54,6 +55,10 @@ def main() -> None:
     spec = json.loads(sys.argv[1])
     raise_loopback()
     socket.sethostname(spec["host"])
+    # or a client that asks before there is a server can, by chance, be given its port and talk to itself
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("50000 60000", encoding="ascii")
+    # a container runtime may well leave it at 1024
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     build_root(Path(spec["root"]), spec["binds"])
     os.chroot(spec["root"])
     os.chdir(spec["directory"])

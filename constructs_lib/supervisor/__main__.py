@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import subprocess
 import sys
 
 from . import Refusal, say
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> None:
         else:
             raise_file_limit()
             asyncio.run(serve(options))
-    except (Refusal, OSError) as error:
+    except (Refusal, OSError, subprocess.SubprocessError) as error:
         say(str(error))
         _exit(1)
     _exit(0)

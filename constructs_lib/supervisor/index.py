@@ -23,8 +23,9 @@ def index(options: argparse.Namespace) -> None:
 
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    repository = open_repository(Path(options.repository))
-    prepared = prepare_web_server(repository, options)
+    volume = Path(options.repository)
+    repository = open_repository(volume)
+    prepared = prepare_web_server(volume, repository, options)
     reasons: dict[str, str] = {}
     threading.excepthook = lambda death: _note_death(reasons, death)
     indexer, statuses = RepoIndexManager.get_index_manager(repository), RunStatusManager(repository)

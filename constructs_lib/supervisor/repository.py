@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +22,70 @@ _OF_AIM = re.compile(
     r"locks|meta|seqs|progress|check_ins|(run_metadata\.sqlite|aim_db)(-\w+)?|VERSION|ENCRYPTION_KEY|\..*", re.ASCII
 )
 
+_INITIALISE = "import sys; from aim.sdk.repo import Repo; Repo.from_path(sys.argv[1], init=True)"
+_RUNS = "run_metadata.sqlite"
+_INTERFACE = "aim_db"
+
 
 def open_repository(volume: Path) -> Any:
-    """The Aim repository of a volume: made where there is none, completed where making it was interrupted.
-
-    Never by a way that can delete one: what cannot be served is refused.
-    """
+    """The Aim repository of a volume: made where there is none, completed where making it was interrupted."""
     from aim.sdk.data_version import DATA_VERSION
     from aim.sdk.repo import Repo
 
     complete = is_complete(volume / ".aim", DATA_VERSION)
     if not complete:
         say(f"initialising the Aim repository in {volume}")
+        _initialise(volume)
     return Repo.from_path(str(volume), init=not complete)
+
+
+def _initialise(volume: Path) -> None:
+    """Make a repository beside, and move what is missing into place.
+
+    Aim's own initialisation, killed while it makes a database, leaves one that it can neither use nor complete.
+    """
+    with _scratch(volume) as scratch:
+        subprocess.run([sys.executable, "-c", _INITIALISE, str(scratch)], check=True)
+        made, repository = scratch / ".aim", volume / ".aim"
+        if not repository.exists():
+            made.rename(repository)
+            return
+        if not _has_rows(repository / _RUNS):
+            _replace(repository / _RUNS, made / _RUNS)
+        for part in made.iterdir():
+            if part.name != "VERSION" and not (repository / part.name).exists():
+                part.rename(repository / part.name)
+
+
+@contextlib.contextmanager
+def _scratch(volume: Path) -> Iterator[Path]:
+    """A folder of our own on the volume; what an interrupted start has left in it is of no use to anyone."""
+    scratch = volume / ".aim-server.tmp"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replace(database: Path, made: Path) -> None:
+    """Put a database in the place of another, whose journals would be taken for its own."""
+    for journal in database.parent.glob(f"{database.name}-*"):
+        journal.unlink()
+    made.replace(database)
+
+
+def _has_rows(database: Path) -> bool:
+    """Whether anybody has ever put something into a database."""
+    if not database.exists():
+        return False
+    listing = (
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('alembic_version', 'sqlite_sequence')"
+    )
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        tables = [name for (name,) in connection.execute(listing)]
+        return any(connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() for table in tables)
 
 
 def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
@@ -58,31 +115,38 @@ def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
     return True
 
 
-def prepare_web_server(repository: Any, options: argparse.Namespace) -> dict[str, Any]:
+def prepare_web_server(volume: Path, repository: Any, options: argparse.Namespace) -> dict[str, Any]:
     """Migrate the web server's database; its arguments and environment are those that `aim up` gives it."""
     from aim.cli.utils import build_db_upgrade_command, build_uvicorn_command
     from aim.web import configs
 
+    os.environ[configs.AIM_ENV_MODE_KEY] = "prod"
+    with _scratch(volume) as scratch:
+        # Aim finds the database below this; here, a copy: SQLite cannot take back half a migration
+        os.environ[configs.AIM_UI_MOUNTED_REPO_PATH] = str(scratch)
+        _migrate(volume / ".aim" / _INTERFACE, scratch / ".aim" / _INTERFACE, build_db_upgrade_command()[3:])
     environment = {configs.AIM_ENV_MODE_KEY: "prod", configs.AIM_UI_MOUNTED_REPO_PATH: repository.path}
     if options.base_path:
         environment[configs.AIM_UI_BASE_PATH] = options.base_path
-    os.environ.update(environment)
-    _migrate(build_db_upgrade_command()[3:], repository.path)
     command = build_uvicorn_command("aim.web.run:app", host="0.0.0.0", port=options.port, workers=options.workers)
     return {"arguments": command[3:], "environment": environment}
 
 
-def _migrate(arguments: list[str], repository: str) -> None:
+def _migrate(database: Path, copy: Path, arguments: list[str]) -> None:
     from alembic.config import main as alembic
 
+    copy.parent.mkdir()
+    if _has_rows(database):
+        with contextlib.closing(sqlite3.connect(database)) as old, contextlib.closing(sqlite3.connect(copy)) as new:
+            old.backup(new)
     try:
         alembic(argv=arguments)
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever alembic, SQLAlchemy or SQLite raise
         reason = str(error.__cause__ or error.__context__ or error).strip().split("\n")[0]
         raise Refusal(
-            f"cannot bring {repository}/aim_db to this version of Aim: {reason}. "
-            f"If a newer Aim wrote it, use that one's image"
+            f"cannot bring {database} to this version of Aim: {reason}. If a newer Aim wrote it, use that one's image"
         ) from None
+    _replace(database, copy)
     # alembic switches off every logger there is, and Aim's indexer has something to say
     for logger in logging.Logger.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
