@@ -173,7 +173,7 @@ class AimServer(Construct):
 
     def _things(self) -> dict[str, str]:
         """What this makes and uses up; two servers of one name would take each other's pods for their own."""
-        place = self.storage.stores[0].partition(" in ")[2]
+        place = self.storage.place
         return {
             **{f"serving {store}": "storage" for store in self.storage.stores},
             f"the name {self.name} for a server in {place}": "name",

@@ -59,6 +59,7 @@ class AimStorage(Construct):
         owner: whom every writer runs as; None where the cluster decides.
         claim: the claim.
         volume: the PersistentVolume; None where there is none of ours.
+        place: where the claim is: its namespace, or the chart that has none.
         stores: what tells this store from every other one.
     """
 
@@ -68,6 +69,7 @@ class AimStorage(Construct):
     owner: Owner | None
     claim: kplus.IPersistentVolumeClaim
     volume: kplus.PersistentVolume | None
+    place: str
     stores: tuple[str, ...]
 
     def __init__(
@@ -108,7 +110,9 @@ class AimStorage(Construct):
             OptionError: an option that cannot work or has no effect, or an object that something else makes already.
         """
         self.name = name
-        self.namespace = cdk8s.Chart.of(scope).namespace
+        chart = cdk8s.Chart.of(scope)
+        self.namespace = chart.namespace
+        self.place = f"namespace {self.namespace}" if self.namespace else f"chart {chart.node.path}"
         self.owner = owner
         self._source = source
         self._class = storage_class_name
@@ -123,7 +127,7 @@ class AimStorage(Construct):
             self._check()
             self.access_mode = _access_mode(source, access_mode)
             self._size = _size(source, size)
-            ownership, things = Ownership.of(scope), self._things(cdk8s.Chart.of(scope))
+            ownership, things = Ownership.of(scope), self._things()
             ownership.check(things)
         super().__init__(scope, id)
         ownership.take(things, self)
@@ -163,10 +167,9 @@ class AimStorage(Construct):
         check_extra_labels(self._labels)
         check_kept(self._annotations)
 
-    def _things(self, chart: cdk8s.Chart) -> dict[str, str]:
+    def _things(self) -> dict[str, str]:
         """What this makes; the claim of others is theirs."""
-        where = f"namespace {self.namespace}" if self.namespace else f"chart {chart.node.path}"
-        claim = f"PersistentVolumeClaim {self._claim_name} in {where}"
+        claim = f"PersistentVolumeClaim {self._claim_name} in {self.place}"
         self.stores = (claim,)
         if isinstance(self._source, ExistingClaim):
             return {}

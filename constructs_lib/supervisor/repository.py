@@ -143,9 +143,8 @@ def _migrate(database: Path, copy: Path, arguments: list[str]) -> None:
         alembic(argv=arguments)
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever alembic, SQLAlchemy or SQLite raise
         reason = str(error.__cause__ or error.__context__ or error).strip().split("\n")[0]
-        raise Refusal(
-            f"cannot bring {database} to this version of Aim: {reason}. If a newer Aim wrote it, use that one's image"
-        ) from None
+        newer = "; a newer Aim wrote it, use that one's image" if "revision" in reason else ""
+        raise Refusal(f"cannot bring {database} to this version of Aim: {reason}{newer}") from None
     _replace(database, copy)
     # alembic switches off every logger there is, and Aim's indexer has something to say
     for logger in logging.Logger.manager.loggerDict.values():

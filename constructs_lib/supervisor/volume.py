@@ -25,8 +25,20 @@ def check_writable(volume: Path) -> None:
     repository = volume / ".aim"
     inside = sorted(repository.iterdir()) if repository.is_dir() and os.access(repository, os.R_OK | os.X_OK) else []
     for path in (volume, *([repository] if repository.exists() else []), *inside):
-        if not os.access(path, os.W_OK):
+        if not os.access(path, os.W_OK) or not _takes_entries(path):
             raise Refusal(_not_writable(path))
+
+
+def _takes_entries(path: Path) -> bool:
+    """Whether something can be made in a folder: where the server squashes or maps users, the node does not know."""
+    probe = path / ".aim-server.probe"
+    try:
+        if path.is_dir():
+            probe.mkdir(exist_ok=True)
+            probe.rmdir()
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)
+    return True
 
 
 def _not_writable(path: Path) -> str:

@@ -1,0 +1,86 @@
+"""Locks that outlived their holder, without waiting a minute for each."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from constructs_lib.supervisor import locks
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where Aim keeps its locks on a volume."""
+    folder = tmp_path / ".aim/locks"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that have passed, in a list of one."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def marked(path: Path, host: str) -> Path:
+    """A lock file as `filelock` makes it."""
+    path.write_text(f"17\n{host}\n123\n", encoding="utf-8")
+    return path
+
+
+def test_what_the_dead_server_had_locked_is_removed(folder: Path) -> None:
+    """Having the volume proves that its former holder is dead; others may live, and a run's own lock names no host."""
+    dead, alive = marked(folder / "structured_db_lock", "dead"), marked(folder / "index", "alive")
+    run = folder / "0d1f4f8f8d944389b03d50d2.softlock"
+    run.write_text("2485377892354-17-1795435200.0", encoding="utf-8")
+    locks.Locks(folder.parents[1], "dead").break_those_of_the_dead()
+    assert [path.exists() for path in (dead, alive, run)] == [False, True, True]
+
+
+def test_a_lock_of_another_writer_is_removed_after_a_minute(
+    folder: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is held for milliseconds; one that is the same for a minute has lost its holder, and the log says so."""
+    lock = marked(folder / "structured_db_lock", "trainer")
+    held = locks.Locks(folder.parents[1], None)
+    clock[0] = 59
+    held.break_if_stale()
+    assert lock.exists()
+    clock[0] = 60
+    held.break_if_stale()
+    assert not lock.exists()
+    assert "removed structured_db_lock of host trainer, held for 60 s" in capsys.readouterr().out
+
+
+def test_a_lock_that_is_taken_again_and_again_stays(folder: Path, clock: list[float]) -> None:
+    """Busy writers are not stale ones."""
+    lock = folder / "structured_db_lock"
+    held = locks.Locks(folder.parents[1], None)
+    held.preparing = False
+    for second in range(0, 300, 30):
+        lock.unlink(missing_ok=True)
+        marked(folder / f"other-{second}", "x").rename(lock)
+        clock[0] = second
+        held.break_if_stale()
+    assert lock.exists()
+
+
+def test_our_own_lock_is_not_taken_from_us_while_we_prepare(folder: Path, clock: list[float]) -> None:
+    """A migration of ours may well take more than a minute on a slow NFS."""
+    held = locks.Locks(folder.parents[1], None)
+    lock = marked(folder / "structured_db_lock", "us")
+    for second in (0, 100):
+        clock[0] = second
+        held.break_if_stale()
+    assert lock.exists()
+
+
+def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
+    """An empty volume has no locks yet."""
+    held = locks.Locks(tmp_path, "dead")
+    held.break_those_of_the_dead()
+    held.break_if_stale()
