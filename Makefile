@@ -3,7 +3,7 @@
 #   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
 #   make test                                         everything but lint
 #   make lint                                         ruff and mypy
-#   make bench                                        what synthesis costs
+#   make bench                                        what synthesis costs, and serving against the guide
 #   make snapshots schema lock                        make committed files anew
 
 SHELL := /bin/bash
@@ -30,7 +30,7 @@ lint: .venv/.dev
 	ruff format --check --quiet
 	mypy
 
-bench: .venv/.dev
+bench: .venv/.dev .venv-aim/bin/aim
 	@python -m bench
 
 snapshots: .venv/.dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from bench import synthesis
+from bench import serving, synthesis
 
 synthesis.main()
+serving.main()

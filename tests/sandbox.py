@@ -78,7 +78,9 @@ class Pod:
         """End what was started in the pod."""
         for command in self.commands:
             command.kill()
-            command.communicate()
+            command.wait()
+            if command.stdout:
+                command.stdout.close()
 
     def client(self, action: str, *options: object) -> subprocess.Popen[str]:
         """Start something that a pod with Aim does to the repository (`aim_client.py`)."""

@@ -1,0 +1,88 @@
+"""What the supervisor is worth: the pod of `dist/` against the command of Aim's own guide, in turns."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from tests.manifest_rules import Manifest, pod_template
+from tests.sandbox import Pod, running
+
+ROOT = Path(__file__).resolve().parents[1]
+LOAD = ROOT / "bench/load.py"
+CHEAP = "/api/projects/pinned-sequences"
+ROUNDS = 3
+
+# docs/source/using/k8s_deployment.md of aimhubio/aim, with two workers
+GUIDE = 'echo "N" | aim init --repo /aim && aim up --host 0.0.0.0 --port 43800 --workers 2 --repo /aim'
+
+
+def manifests(command: str | None = None) -> list[Manifest]:
+    """The committed manifests, with another command or their own."""
+    found: list[Manifest] = list(yaml.safe_load_all((ROOT / "dist/aim.k8s.yaml").read_text(encoding="utf-8")))
+    found = copy.deepcopy(found)
+    (pod,) = [template["spec"] for manifest in found if (template := pod_template(manifest))]
+    if command:
+        pod["containers"][0]["command"] = ["/bin/sh", "-c", command]
+    return found
+
+
+def memory(server: Pod) -> float:
+    """MiB of everything in the pod, shared pages counted once."""
+    show = "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | grep ^Pss: "
+    lines = server.start("/bin/sh", "-c", show).communicate()[0].splitlines()
+    return sum(int(line.split()[1]) for line in lines) / 1024
+
+
+def measure(command: str | None, volume: Path, *, stop_seconds: float) -> dict[str, float]:
+    """One life of a server: start, idle, load, stop."""
+    begin = time.perf_counter()
+    with running(manifests(command), volume) as server:
+        server.await_ready(CHEAP)
+        measured = {"first 200 s": time.perf_counter() - begin}
+        time.sleep(3)
+        measured["idle MiB"] = memory(server)
+        load = [*server.network, sys.executable, str(LOAD), CHEAP, "250"]
+        done = subprocess.run(load, capture_output=True, text=True, check=True)
+        measured |= json.loads(done.stdout)
+        begin = time.perf_counter()
+        try:
+            server.stop(seconds=stop_seconds)
+        except subprocess.TimeoutExpired:
+            server.kill()
+        measured["stop s"] = time.perf_counter() - begin
+    return measured
+
+
+def own_folder(root: str, name: str) -> Path:
+    """An empty volume of the pod's user."""
+    folder = Path(root, name)
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, 10001, 10001)
+    return folder
+
+
+def main() -> None:
+    """Measure in turns, on an empty volume each, and print medians and their ratio."""
+    ours, guide = [], []
+    for turn in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as root:
+            Path(root).chmod(0o755)
+            ours.append(measure(None, own_folder(root, "ours"), stop_seconds=60))
+            # the kubelet kills after 30 s, which is what the guide's command waits for
+            guide.append(measure(GUIDE, own_folder(root, "guide"), stop_seconds=30))
+        print(f"turn {turn + 1} of {ROUNDS}", file=sys.stderr)
+    print("\nserving, two workers, empty volume:     ours    guide    ours / guide")
+    for name in ours[0]:
+        our, their = (statistics.median(each[name] for each in side) for side in (ours, guide))
+        print(f"{name:36} {our:8.2f} {their:8.2f} {our / their:10.2f}")
