@@ -72,6 +72,17 @@ def _pods(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:
         template = pod_template(manifest)
         if template:
             yield from ((manifest, violation) for violation in violations(template["spec"]))
+            yield from ((manifest, text) for text in _probes(template["spec"]))
+
+
+def _probes(pod: Manifest) -> Iterator[str]:
+    """Probes of ports that their container does not have."""
+    for container in pod["containers"]:
+        ports = {port["containerPort"] for port in container.get("ports", [])}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            port = container.get(probe, {}).get("httpGet", {}).get("port")
+            if port not in ports | {None}:
+                yield f"{probe} asks port {port}"
 
 
 def _references(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:

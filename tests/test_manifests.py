@@ -88,6 +88,13 @@ BREAKS: dict[str, Callable[[list[Manifest]], object]] = {
     "is a hostPath": lambda ms: pod_template(of_kind(ms, "Deployment"))["spec"]["volumes"].append(  # type: ignore[index]
         {"name": "x", "hostPath": {"path": "/"}}
     ),
+    "asks port 1": lambda ms: container(ms)["startupProbe"]["httpGet"].update(port=1),
+    "Argo CD would": lambda ms: of_kind(ms, "PersistentVolume")["metadata"]["annotations"].pop(
+        "argocd.argoproj.io/sync-options"
+    ),
+    "Flux would": lambda ms: of_kind(ms, "PersistentVolumeClaim")["metadata"]["annotations"].pop(
+        "kustomize.toolkit.fluxcd.io/prune"
+    ),
     "selects no pod": lambda ms: of_kind(ms, "Service")["spec"]["selector"].update(a="b"),
     "no pod listens": lambda ms: of_kind(ms, "Service")["spec"]["ports"][0].update(targetPort=1),
     "refers to PersistentVolumeClaim": lambda ms: ms.remove(of_kind(ms, "PersistentVolumeClaim")),
