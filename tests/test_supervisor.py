@@ -22,13 +22,18 @@ import yaml
 from constructs_lib import AimServer
 from tests.building import dynamic
 from tests.manifest_rules import Manifest, pod_template
-from tests.sandbox import Pod, running, wait_for
+from tests.sandbox import Pod, running, skip, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 OWNER = 10001
 LOCK = ".aim/locks/structured_db_lock"
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, and give folders away")
+
+@pytest.fixture
+def as_root() -> None:
+    """What the test does to the volume needs root."""
+    if os.geteuid() != 0:
+        skip("only root can mount, and give folders away")
 
 
 @pytest.fixture
@@ -184,7 +189,7 @@ def test_something_else_called_aim_is_refused(manifests: list[Manifest], volume:
     assert "/aim/.aim is no repository of Aim 3, it has photos in it: move it away" in line
 
 
-@as_root
+@pytest.mark.usefixtures("as_root")
 def test_a_volume_that_cannot_be_written_is_refused(manifests: list[Manifest], volume: Path) -> None:
     """The line names the path, its owner, the user, and both ways out."""
     os.chown(volume, 0, 0)
@@ -314,7 +319,7 @@ def test_no_run_is_lost_by_twenty_kills(manifests: list[Manifest], volume: Path,
         assert_all_there(runs, server)
 
 
-@as_root
+@pytest.mark.usefixtures("as_root")
 def test_a_full_disk_loses_no_run(manifests: list[Manifest], volume: Path) -> None:
     """It says why it ends, and serves and takes runs again when there is room."""
     options = f"size=24m,uid={OWNER},gid={OWNER},mode=755"
