@@ -1,4 +1,4 @@
-# `make synth` and `make test` are the whole set-up: they install what they need, in this folder only.
+# `make synth` and `make test` are the whole set-up: they install what they need, in this folder.
 #
 #   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
 #   make test                                         everything but lint
