@@ -9,7 +9,7 @@ from constructs_lib.errors import reported_by, require
 from constructs_lib.labels import COMPONENT, STORAGE
 from constructs_lib.names import check_namespace
 from constructs_lib.ownership import Ownership
-from constructs_lib.plus import kplus
+from constructs_lib.plus import kplus, leave_namespace_out
 from constructs_lib.retention import retention_annotations
 
 
@@ -54,5 +54,4 @@ class AimNamespace(Construct):
                 annotations=retention_annotations("Deleting it deletes the claims on the runs."),
             ),
         )
-        # cdk8s gives every object the chart's namespace, also one that has none (cdk8s-team/cdk8s#1558)
-        cdk8s.ApiObject.of(self.namespace).add_json_patch(cdk8s.JsonPatch.remove("/metadata/namespace"))
+        leave_namespace_out(self.namespace)

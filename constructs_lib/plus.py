@@ -4,7 +4,13 @@ cdk8s-plus-27 is at the end of its line (2.9.5, May 2024). Everything takes it f
 change of this module and of snapshots. Charts that import from here move along.
 """
 
+import cdk8s
 import cdk8s_plus_27 as kplus
 from cdk8s_plus_27 import k8s
 
-__all__ = ["k8s", "kplus"]
+__all__ = ["k8s", "kplus", "leave_namespace_out"]
+
+
+def leave_namespace_out(resource: kplus.Resource) -> None:
+    """Take the chart's namespace off an object that has none: cdk8s gives it to every one (cdk8s-team/cdk8s#1558)."""
+    cdk8s.ApiObject.of(resource).add_json_patch(cdk8s.JsonPatch.remove("/metadata/namespace"))

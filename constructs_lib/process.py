@@ -36,6 +36,7 @@ _SUPERVISOR = {
     for file in sorted(resources.files("constructs_lib").joinpath("supervisor").iterdir(), key=lambda file: file.name)
     if file.name.endswith(".py")
 }
+_CHECKSUM = hashlib.sha256(json.dumps(_SUPERVISOR).encode()).hexdigest()[:16]
 # https://pkg.go.dev/github.com/distribution/reference
 _PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
 _DOMAIN = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[1-9]\d{0,4})?"
@@ -117,6 +118,5 @@ def add_supervisor(
     config_map = kplus.ConfigMap(scope, "Supervisor", metadata=metadata, data=_SUPERVISOR)
     volume = kplus.Volume.from_config_map(scope, "SupervisorVolume", config_map, name="supervisor")
     deployment.containers[0].mount(f"{_WORKING_DIR}/supervisor", volume, read_only=True)
-    checksum = hashlib.sha256(json.dumps(_SUPERVISOR).encode()).hexdigest()[:16]
-    deployment.pod_metadata.add_annotation("checksum/supervisor", checksum)
+    deployment.pod_metadata.add_annotation("checksum/supervisor", _CHECKSUM)
     return config_map

@@ -144,7 +144,8 @@ class AimServer(Construct):
         self._pod.complete(self.deployment)
         self.service = self._make_service(service)
         self.url = self._url(service, base_path)
-        self.network_policy = self._make_network_policy(open_to_all=service.exposed)
+        self.network_policy = self._make_network_policy()
+        self._admit_by_default(everybody=service.exposed)
 
     def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
         """Let more come in than the pods of the same namespace; returns the policy.
@@ -213,15 +214,16 @@ class AimServer(Construct):
         port = "" if service.port == 80 else f":{service.port}"
         return f"http://{host}{port}{base_path}/"
 
-    def _make_network_policy(self, *, open_to_all: bool) -> kplus.NetworkPolicy:
+    def _make_network_policy(self) -> kplus.NetworkPolicy:
         pods = kplus.Pods.select(self, "Pods", labels=self._selector)
         metadata = self._metadata(self._deployment_name)
-        self.network_policy = kplus.NetworkPolicy(self, "NetworkPolicy", metadata=metadata, selector=pods)
+        return kplus.NetworkPolicy(self, "NetworkPolicy", metadata=metadata, selector=pods)
+
+    def _admit_by_default(self, *, everybody: bool) -> None:
         self.allow_from(kplus.Pods.all(self, "SameNamespace"))
-        if open_to_all:
+        if everybody:
             self.allow_from(kplus.NetworkPolicyIpBlock.any_ipv4(self, "AnyIpv4"))
             self.allow_from(kplus.NetworkPolicyIpBlock.any_ipv6(self, "AnyIpv6"))
-        return self.network_policy
 
     def _metadata(self, name: str | None, annotations: Mapping[str, str] | None = None) -> cdk8s.ApiObjectMetadata:
         labels = {**self._labels, **self._selector}

@@ -13,7 +13,7 @@ from constructs_lib.errors import OptionError, check_whole, reported_by, require
 from constructs_lib.labels import STORAGE, check_extra_labels, common_labels
 from constructs_lib.names import check_instance_name, check_namespace, check_object_name
 from constructs_lib.ownership import Ownership
-from constructs_lib.plus import k8s, kplus
+from constructs_lib.plus import k8s, kplus, leave_namespace_out
 from constructs_lib.quantities import Quantity
 from constructs_lib.retention import check_kept, retention_annotations
 from constructs_lib.sources import DynamicVolume, ExistingClaim, StaticSource, StorageSource
@@ -192,9 +192,8 @@ class AimStorage(Construct):
         claim = k8s.ObjectReference(
             api_version="v1", kind="PersistentVolumeClaim", name=self._claim_name, namespace=self.namespace
         )
+        leave_namespace_out(volume)
         cdk8s.ApiObject.of(volume).add_json_patch(
-            # cdk8s gives every object the chart's namespace, also one that has none (cdk8s-team/cdk8s#1558)
-            cdk8s.JsonPatch.remove("/metadata/namespace"),
             # cdk8s-plus takes whole gibibytes only, and a claimRef without a namespace never binds
             cdk8s.JsonPatch.add("/spec/capacity", {"storage": k8s.Quantity.from_string(self._size)}),
             cdk8s.JsonPatch.add("/spec/claimRef", claim),

@@ -75,6 +75,14 @@ def written(writer: subprocess.Popen[str]) -> dict[str, int]:
     return {run["hash"]: run["points"] for run in runs}
 
 
+def refusal(manifests: list[Manifest], volume: Path, **options: str) -> str:
+    """The last line of a container that ends with status 1 instead of serving."""
+    with running(manifests, volume, **options) as server:
+        code, line = server.ended()
+    assert code == 1
+    return line
+
+
 def assert_all_there(runs: dict[str, int], server: Pod) -> None:
     """Every run and point is on the volume, and the server has indexed it, within a minute."""
 
@@ -172,9 +180,7 @@ def test_a_repository_of_another_version_is_refused(
     (volume / ".aim").mkdir()
     (volume / ".aim/VERSION").write_text(version, encoding="utf-8")
     own(volume / ".aim", volume / ".aim/VERSION")
-    with running(manifests, volume) as server:
-        code, line = server.ended()
-    assert code == 1
+    line = refusal(manifests, volume)
     assert f"/aim/.aim/VERSION {reason}" in line
     assert [path.name for path in (volume / ".aim").iterdir()] == ["VERSION"]
 
@@ -183,9 +189,7 @@ def test_something_else_called_aim_is_refused(manifests: list[Manifest], volume:
     """Whatever it is, it is not ours to write into."""
     (volume / ".aim/photos").mkdir(parents=True)
     own(volume / ".aim", volume / ".aim/photos")
-    with running(manifests, volume) as server:
-        code, line = server.ended()
-    assert code == 1
+    line = refusal(manifests, volume)
     assert "/aim/.aim is no repository of Aim 3, it has photos in it: move it away" in line
 
 
@@ -193,9 +197,7 @@ def test_something_else_called_aim_is_refused(manifests: list[Manifest], volume:
 def test_a_volume_that_cannot_be_written_is_refused(manifests: list[Manifest], volume: Path) -> None:
     """The line names the path, its owner, the user, and both ways out."""
     os.chown(volume, 0, 0)
-    with running(manifests, volume) as server:
-        code, line = server.ended()
-    assert code == 1
+    line = refusal(manifests, volume)
     assert "/aim belongs to uid 0, gid 0, and uid 10001, gid 10001 cannot write to it" in line
     assert "chown -R 10001:10001" in line
     assert "storage.owner" in line
@@ -222,22 +224,17 @@ def test_a_migration_that_fails_is_the_last_line(manifests: list[Manifest], volu
         database.execute("CREATE TABLE reports_of_tomorrow AS SELECT 1")
         database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
         database.commit()
-    with running(manifests, volume) as server:
-        code, line = server.ended()
-    assert code == 1
+    line = refusal(manifests, volume)
     assert "cannot bring /aim/.aim/aim_db to this version of Aim" in line
     assert "ffffffffffff" in line
     assert "a newer Aim wrote it" in line
 
 
-def test_an_image_without_aim_is_the_last_line(manifests: list[Manifest], volume: Path, tmp_path: Path) -> None:
+def test_an_image_without_aim_is_the_last_line(manifests: list[Manifest], volume: Path) -> None:
     """Whoever chose the image is told so."""
     only_python = f"{sys.base_prefix}/bin"
-    with running(manifests, volume, path=only_python) as server:
-        code, line = server.ended()
-    assert code == 1
+    line = refusal(manifests, volume, path=only_python)
     assert "no `aim` on PATH: use an image with Aim in it" in line
-    assert tmp_path.exists()
 
 
 def test_a_second_server_waits_for_the_first(manifests: list[Manifest], volume: Path) -> None:

@@ -45,7 +45,7 @@ class Child:
 
     @classmethod
     async def start(cls, role: str, command: list[str], *, environment: dict[str, str], fd: int = -1) -> Child:
-        """Start a role of this file with these arguments."""
+        """Start a command, and hand it a file descriptor where one is given."""
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
