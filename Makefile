@@ -2,8 +2,9 @@
 #
 #   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
 #   make test                                         everything but lint
-#   make lint                                         ruff and mypy
+#   make lint                                         ruff, mypy, hadolint
 #   make bench                                        what synthesis costs, and serving against the guide
+#   make image IMAGE=name:tag [PUSH=1]                the container image; pushed, its digest is printed
 #   make snapshots schema lock                        make committed files anew
 
 SHELL := /bin/bash
@@ -16,8 +17,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet install --no-warn-script-location
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
+export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth test lint bench snapshots schema lock clean
+.PHONY: synth test lint bench image snapshots schema lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
@@ -29,9 +31,13 @@ lint: .venv/.dev
 	@ruff check --quiet
 	ruff format --check --quiet
 	mypy
+	hadolint image/Dockerfile
 
 bench: .venv/.dev .venv-aim/bin/aim
 	@python -m bench
+
+image:
+	@image/build
 
 snapshots: .venv/.dev
 	@python -m pytest --snapshot-update -q || true
@@ -46,6 +52,9 @@ lock: .venv/.dev
 	compile pyproject.toml --python-version 3.10 --group app --output-file requirements.txt
 	compile pyproject.toml --python-version 3.10 --group dev --output-file requirements-dev.txt
 	compile --python-version 3.9 --group pyproject.toml:aim --output-file tests/aim-requirements.txt
+	image() { uv pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes --python-version 3.11 --python-platform linux "$$@"; }
+	image --group pyproject.toml:aim --output-file image/requirements.txt
+	image --group pyproject.toml:aim-build --output-file image/build-requirements.txt
 	npm install --package-lock-only
 
 clean:

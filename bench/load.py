@@ -1,40 +1,124 @@
-"""Asks for one path over eight kept-alive connections, a given number of times; prints rate and latencies as JSON."""
+"""Asks the server on the loopback, as a fixed load; prints what it measured as JSON."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import selectors
+import socket
 import sys
 import threading
 import time
 
-CONNECTIONS = 8
+CONNECTIONS, TURNS = 8, 10
+CHEAP = "/api/projects/pinned-sequences"
+SEARCH = "/api/runs/search/metric/?p=500&q=metric.name%20%3D%3D%20%22loss%22"
+SEARCHES = 3
+SECONDS = 5
 
 
-def ask(path: str, times: int, latencies: list[float]) -> None:
-    """Ask again and again over one connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", 43800, timeout=30)
-    for _ in range(times):
-        begin = time.perf_counter()
-        connection.request("GET", path)
-        connection.getresponse().read()
-        latencies.append(time.perf_counter() - begin)
+class Connection:
+    """A kept-alive connection; less work than a library's, so that it is the server that is measured."""
+
+    def __init__(self, path: str) -> None:
+        """Connect; every question is for the same path."""
+        self._socket = socket.create_connection(("127.0.0.1", 43800), timeout=60)
+        self._file = self._socket.makefile("rb")
+        self._question = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        self._begin = 0.0
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+        self._socket.close()
+
+    def ask(self) -> None:
+        """Send the question."""
+        self._begin = time.perf_counter()
+        self._socket.sendall(self._question)
+
+    def answer(self) -> float:
+        """Read the whole answer; milliseconds since the question."""
+        status = self._file.readline()
+        if b" 200 " not in status:
+            raise AssertionError(status)
+        headers = http.client.parse_headers(self._file)
+        if "chunked" in headers.get("transfer-encoding", ""):
+            while size := int(self._file.readline(), 16):
+                self._file.read(size + 2)
+            self._file.readline()
+        else:
+            self._file.read(int(headers["content-length"]))
+        return 1000 * (time.perf_counter() - self._begin)
 
 
-def main(path: str, times: int) -> None:
-    """Ask over all connections at once."""
+def cheap() -> dict[str, float]:
+    """The same cheap question over eight connections at once, several times: one worker may get most of them."""
     latencies: list[float] = []
-    threads = [threading.Thread(target=ask, args=(path, times, latencies)) for _ in range(CONNECTIONS)]
     begin = time.perf_counter()
+    for _ in range(TURNS):
+        latencies += _over_connections(1000)
+    rate = len(latencies) / (time.perf_counter() - begin)
+    return {"requests a second": rate, "p50 ms": _part(latencies, 0.5), "p99 ms": _part(latencies, 0.99)}
+
+
+def _over_connections(times: int) -> list[float]:
+    latencies: list[float] = []
+    connections = [Connection(CHEAP) for _ in range(CONNECTIONS)]
+    with selectors.DefaultSelector() as selector:
+        for connection in connections:
+            selector.register(connection, selectors.EVENT_READ, data=connection)
+            connection.ask()
+        while len(latencies) < times:
+            for key, _ in selector.select():
+                latencies.append(key.data.answer())
+                key.data.ask()
+    for connection in connections:
+        connection.close()
+    return latencies
+
+
+def once(path: str) -> float:
+    """One question over a connection of its own, as a probe asks."""
+    connection = Connection(path)
+    connection.ask()
+    milliseconds = connection.answer()
+    connection.close()
+    return milliseconds
+
+
+def searches() -> dict[str, float]:
+    """What a probe waits for, over a connection of its own each time, while three searches run all the time."""
+    end = time.monotonic() + SECONDS
+    durations: list[float] = []
+
+    def search() -> None:
+        while time.monotonic() < end:
+            durations.append(once(SEARCH))
+
+    threads = [threading.Thread(target=search) for _ in range(SEARCHES)]
     for thread in threads:
         thread.start()
+    probes = []
+    while time.monotonic() < end:
+        probes.append(once(CHEAP))
+        time.sleep(0.05)
     for thread in threads:
         thread.join()
-    rate = len(latencies) / (time.perf_counter() - begin)
-    latencies.sort()
-    p50, p99 = (1000 * latencies[int(len(latencies) * part)] for part in (0.5, 0.99))
-    print(json.dumps({"requests a second": rate, "p50 ms": p50, "p99 ms": p99}))
+    return {
+        "probe p50 ms": _part(probes, 0.5),
+        "probe p99 ms": _part(probes, 0.99),
+        "search p50 ms": _part(durations, 0.5),
+    }
+
+
+def _part(values: list[float], part: float) -> float:
+    return sorted(values)[int(len(values) * part)]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    print(json.dumps({"cheap": cheap, "searches": searches}[sys.argv[1]]()))

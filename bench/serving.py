@@ -14,13 +14,14 @@ from pathlib import Path
 
 import yaml
 
+from bench.load import CHEAP
 from tests.manifest_rules import Manifest, pod_template
-from tests.sandbox import Pod, running
+from tests.sandbox import Pod, running, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = ROOT / "bench/load.py"
-CHEAP = "/api/projects/pinned-sequences"
 ROUNDS = 3
+RUNS, POINTS = 40, 500
 
 # docs/source/using/k8s_deployment.md of aimhubio/aim, with two workers
 GUIDE = 'echo "N" | aim init --repo /aim && aim up --host 0.0.0.0 --port 43800 --workers 2 --repo /aim'
@@ -51,9 +52,11 @@ def measure(command: str | None, volume: Path, *, stop_seconds: float) -> dict[s
         measured = {"first 200 s": time.perf_counter() - begin}
         time.sleep(3)
         measured["idle MiB"] = memory(server)
-        load = [*server.network, sys.executable, str(LOAD), CHEAP, "250"]
-        done = subprocess.run(load, capture_output=True, text=True, check=True)
-        measured |= json.loads(done.stdout)
+        measured |= load(server, "cheap")
+        record(server)
+        for _ in range(3):
+            searched = load(server, "searches")
+        measured |= searched | {"MiB after the searches": memory(server)}
         begin = time.perf_counter()
         try:
             server.stop(seconds=stop_seconds)
@@ -61,6 +64,20 @@ def measure(command: str | None, volume: Path, *, stop_seconds: float) -> dict[s
             server.kill()
         measured["stop s"] = time.perf_counter() - begin
     return measured
+
+
+def load(server: Pod, kind: str) -> dict[str, float]:
+    """Put a load on it from its own network; what the load measured."""
+    command = [*server.network, sys.executable, str(LOAD), kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def record(server: Pod) -> None:
+    """Record runs to search, and wait until the server's index has them all."""
+    output, _ = server.client("write", "--runs", RUNS, "--points", POINTS).communicate()
+    last = json.loads(output.splitlines()[-1])["hash"]
+    wait_for(lambda: last in (server.get("/api/runs/search/run/?q=") or ""), seconds=60, still=server)
 
 
 def own_folder(root: str, name: str) -> Path:
