@@ -4,6 +4,8 @@
 #   make test                                         everything but lint
 #   make lint                                         ruff, mypy, hadolint
 #   make bench                                        what synthesis costs, and serving against the guide
+#   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
+#   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
 #   make image IMAGE=name:tag [PUSH=1]                the container image; pushed, its digest is printed
 #   make snapshots schema lock                        make committed files anew
 
@@ -19,13 +21,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth test lint bench image snapshots schema lock clean
+.PHONY: synth test lint bench cluster cluster-down e2e image snapshots schema lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
 
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
-	@python -m pytest
+	@python -m pytest --ignore=tests/e2e
 
 lint: .venv/.dev
 	@ruff check --quiet
@@ -35,6 +37,15 @@ lint: .venv/.dev
 
 bench: .venv/.dev .venv-aim/bin/aim
 	@python -m bench
+
+cluster:
+	@tests/e2e/cluster/up
+
+cluster-down:
+	@tests/e2e/cluster/down
+
+e2e: .venv/.dev
+	@python -m pytest tests/e2e $(if $(SMOKE),-m smoke)
 
 image:
 	@image/build

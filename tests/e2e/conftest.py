@@ -1,0 +1,116 @@
+"""A cluster, folders on its volumes, and a table of what was measured."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import kube
+from tests.e2e.kube import Manifest
+
+MEASURED: list[tuple[str, str]] = []
+
+
+def pytest_sessionstart() -> None:
+    """Fail, at once and in one line, where there is no cluster."""
+    try:
+        version = ["kubectl", "version", "--request-timeout=10s"]
+        subprocess.run(version, check=True, capture_output=True, text=True, timeout=30)
+    except FileNotFoundError:
+        pytest.exit("make e2e: no kubectl on PATH; `make cluster` starts a cluster and prints how to use it", 1)
+    except subprocess.SubprocessError:
+        where = os.environ.get("KUBECONFIG") or "KUBECONFIG is not set"
+        pytest.exit(f"make e2e: no cluster answers ({where}); `make cluster` starts one and prints how to use it", 1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured."""
+    if MEASURED:
+        terminalreporter.section("measured")
+    for what, value in MEASURED:
+        terminalreporter.write_line(f"{what:78} {value}")
+
+
+def measured(what: str, seconds: float) -> float:
+    """Note a measurement for the table, and pass it on."""
+    MEASURED.append((what, f"{seconds:6.1f} s"))
+    return seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volumes:
+    """Folders on what servers are given as storage, made and looked into as root."""
+
+    namespace: str
+    nfs: str | None
+
+    def run(self, script: str) -> str:
+        """Run a shell script where /host is the node's disk and /nfs the NFS export."""
+        return kube.kubectl("exec", "-n", self.namespace, "janitor", "--", "sh", "-ec", script)
+
+    def kill(self, pod: Manifest, command: str) -> None:
+        """SIGKILL processes of a pod on the node, those with a word in their command line."""
+        uid = pod["metadata"]["uid"].replace("-", "[-_]")  # in the name of the control group
+        found = f"$(grep -l '{uid}' /proc/[0-9]*/cgroup | cut -d/ -f3)"
+        self.run(f"for id in {found}; do grep -q {command} /proc/$id/cmdline && kill -9 $id || true; done")
+
+    def host_path(self, name: str, *, owner: int = kube.UID) -> Manifest:
+        """Storage of an instance on a new folder of the node."""
+        self.run(f"mkdir /host/{name}; chown {owner}:{owner} /host/{name}")
+        return {"size": "1Gi", "hostPath": {"path": f"{HOST}/{name}"}}
+
+    def nfs_export(self, name: str, *, owner: int = kube.UID) -> Manifest:
+        """Storage of an instance on a new folder of the NFS export."""
+        if not self.nfs:
+            pytest.skip("no NFS server: set NFS=server:/path to an export without root squash")
+        server, _, path = self.nfs.partition(":")
+        self.run(f"mkdir /nfs/{name}; chown {owner}:{owner} /nfs/{name}")
+        return {"size": "1Gi", "nfs": {"server": server, "path": f"{path}/{name}"}}
+
+
+HOST = "/var/tmp/aim-e2e"
+
+
+@pytest.fixture(scope="session")
+def volumes() -> Iterator[Volumes]:
+    """Folders for storage."""
+    mounts: Manifest = {"/host": {"hostPath": {"path": HOST, "type": "DirectoryOrCreate"}}}
+    nfs = os.environ.get("NFS")
+    if nfs:
+        server, _, path = nfs.partition(":")
+        mounts["/nfs"] = {"nfs": {"server": server, "path": path}}
+    with kube.namespaces() as (namespace,):
+        kube.kubectl("create", "namespace", namespace)
+        janitor = kube.pod("janitor", namespace, ["sleep", "infinity"], user=0, volumes=mounts)
+        janitor["spec"]["hostPID"] = True
+        kube.apply(janitor)
+        kube.await_pod("janitor", namespace)
+        made = Volumes(namespace=namespace, nfs=nfs)
+        yield made
+        kube.gone(but=namespace)
+        made.run("rm -rf /host/* /nfs/aim-e2e-*")
+    kube.gone()
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """The name of a namespace of the test's own."""
+    with kube.namespaces() as (name,):
+        yield name
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where instance files and manifests are written."""
+    return tmp_path
+
+
+def instance(namespace: str, storage: Manifest, **server: object) -> Manifest:
+    """An instance file."""
+    content = {"namespace": namespace, "createNamespace": True, "image": kube.IMAGE, "storage": storage}
+    return content | ({"server": server} if server else {})

@@ -1,0 +1,98 @@
+"""What the API server says to the manifests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e import kube
+from tests.e2e.conftest import Volumes, instance
+
+SNAPSHOTS = sorted((kube.ROOT / "tests/__snapshots__").rglob("*.yaml"))
+
+
+@pytest.mark.smoke
+def test_a_second_apply_changes_nothing(namespace: str, folder: Path, volumes: Volumes) -> None:
+    """Everything is created without a warning in a namespace that enforces "restricted"; then nothing is different."""
+    dist = kube.synthesized(folder, aim=instance(namespace, volumes.host_path(namespace)))
+    first = kube.kubectl("apply", "-f", dist)
+    assert all(line.endswith(" created") for line in first.splitlines()), first
+    kube.ready(namespace)
+    second = kube.kubectl("apply", "-f", dist)
+    assert all(line.endswith(" unchanged") for line in second.splitlines()), second
+    assert kube.kubectl("diff", "-f", dist) == ""
+    labels = kube.found("namespace", namespace)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.smoke
+def test_the_committed_manifests_are_taken(folder: Path) -> None:
+    """`dist/` as it is in the repository creates everything in its own namespace, and again changes nothing."""
+    text = (kube.ROOT / "dist/aim.k8s.yaml").read_text(encoding="utf-8")
+    with kube.namespaces() as (name,):
+        dist = folder / "dist.yaml"
+        dist.write_text(renamed(text, name), encoding="utf-8")
+        created = kube.kubectl("apply", "-f", dist)
+        assert all(line.endswith(" created") for line in created.splitlines()), created
+        unchanged = kube.kubectl("apply", "-f", dist)
+        assert all(line.endswith(" unchanged") for line in unchanged.splitlines()), unchanged
+
+
+def renamed(text: str, namespace: str) -> str:
+    """Manifests of the namespace `aim`, moved into another, so that nothing of the cluster's own is touched."""
+    manifests = list(yaml.safe_load_all(text))
+    for manifest in manifests:
+        metadata = manifest["metadata"]
+        if manifest["kind"] == "Namespace":
+            metadata["name"] = namespace
+        elif manifest["kind"] == "PersistentVolume":
+            metadata["name"] = metadata["name"].replace("aim.", f"{namespace}.", 1)
+            manifest["spec"]["claimRef"]["namespace"] = namespace
+        else:
+            metadata["namespace"] = namespace
+        if manifest["kind"] == "PersistentVolumeClaim":
+            manifest["spec"]["volumeName"] = f"{namespace}.aim-runs"
+    return yaml.safe_dump_all(manifests)
+
+
+@pytest.mark.parametrize("server", ["KUBECONFIG", "KUBECONFIG_OLDEST"])
+def test_every_snapshot_is_valid_to_the_letter(server: str) -> None:
+    """A dry run on the server, with strict validation, accepts every object of every snapshot."""
+    config = os.environ.get(server)
+    if not config:
+        pytest.skip(f"no {server}: `make cluster OLDEST=1` starts an API server of the oldest version too")
+    with kube.namespaces() as (name,):
+        at = ["--kubeconfig", config]
+        try:
+            kube.kubectl(*at, "create", "namespace", name)
+            refused = {path.name: problem for path in SNAPSHOTS if (problem := _refused(path, name, config))}
+            assert len(SNAPSHOTS) > 30
+            assert refused == {}
+        finally:
+            kube.kubectl(*at, "delete", "namespace", name, "--ignore-not-found", "--wait=false")
+
+
+def _refused(path: Path, namespace: str, config: str) -> str:
+    """What the server has against a snapshot, put into a namespace that is there."""
+    manifests = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    for manifest in manifests:
+        if "namespace" in manifest["metadata"]:
+            manifest["metadata"]["namespace"] = namespace
+    command = [
+        "kubectl",
+        "--kubeconfig",
+        config,
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--validate=strict",
+        "-f",
+        "-",
+    ]
+    text = yaml.safe_dump_all(manifests)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    return done.stderr

@@ -1,0 +1,63 @@
+"""Runs outlive what serves them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.e2e import kube
+from tests.e2e.conftest import Volumes, instance
+from tests.e2e.test_disruptions import guide
+
+
+def test_runs_outlive_an_uninstall_and_their_volume(namespace: str, folder: Path, volumes: Volumes) -> None:
+    """The documented uninstall keeps storage; deleted too, the documented way binds the same files again."""
+    dist = kube.synthesized(folder, aim=instance(namespace, volumes.host_path(namespace)))
+    kube.kubectl("apply", "-f", dist)
+    kube.ready(namespace)
+    kube.apply(kube.writer("train", namespace, kube.claim_of("aim"), "--runs", 3))
+    runs = kube.written("train", namespace)
+    kube.await_runs(runs, namespace)
+
+    kube.kubectl("delete", "-f", dist, "-l", "app.kubernetes.io/component!=storage")
+    kinds = "deployments,services,configmaps,networkpolicies"
+    left = [each["metadata"]["name"] for each in kube.found(kinds, "-n", namespace)["items"]]
+    assert left == ["kube-root-ca.crt"]
+    assert kube.found("pvc", "aim-runs", "-n", namespace)["status"]["phase"] == "Bound"
+    kube.kubectl("apply", "-f", dist)
+    kube.ready(namespace)
+    kube.await_runs(runs, namespace)
+
+    # docs/operations.md, "A volume that does not bind again"
+    kube.kubectl("scale", "-n", namespace, "deployment/aim", "--replicas=0")
+    kube.kubectl("delete", "pod", "-n", namespace, "train")
+    kube.kubectl("delete", "-n", namespace, "pvc/aim-runs")
+    assert kube.found("pv", f"{namespace}.aim-runs")["status"]["phase"] == "Released"
+    assert ".aim" in volumes.run(f"ls -A /host/{namespace}")
+    kube.kubectl("delete", f"pv/{namespace}.aim-runs")
+    kube.kubectl("apply", "-f", dist)
+    kube.ready(namespace)
+    kube.await_runs(runs, namespace)
+
+
+def test_the_way_from_the_guide_keeps_every_run(namespace: str, folder: Path, volumes: Volumes) -> None:
+    """Runs of root, recorded under the guide's server, are served after the documented steps."""
+    storage = volumes.host_path(namespace, owner=0)
+    kube.kubectl("create", "namespace", namespace)
+    source = {"hostPath": {"path": storage["hostPath"]["path"]}}
+    kube.apply(*guide(namespace, source))
+    kube.ready(namespace, "guide")
+    kube.wait_for(lambda: "VERSION" in volumes.run(f"ls /host/{namespace}/.aim"), seconds=60)
+    kube.apply(kube.writer("train", namespace, source, "--runs", 3, user=0))
+    runs = kube.written("train", namespace)
+    kube.await_runs(runs, namespace, "guide")
+
+    # docs/operations.md, "From Aim's own guide"
+    kube.kubectl("delete", "deployment/guide", "service/guide", "-n", namespace)
+    kube.kubectl("delete", "pod", "train", "-n", namespace)
+    kube.kubectl("wait", "--for=delete", "pod", "-l", "app=aim", "-n", namespace, "--timeout=60s")
+    volumes.run(f"chown -R {kube.UID}:{kube.UID} /host/{namespace}")
+    kube.kubectl("apply", "-f", kube.synthesized(folder, aim=instance(namespace, storage)))
+    kube.ready(namespace)
+    kube.await_runs(runs, namespace)
+    kube.apply(kube.writer("more", namespace, kube.claim_of("aim")))
+    kube.await_runs(runs | kube.written("more", namespace), namespace)
