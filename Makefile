@@ -27,7 +27,7 @@ synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
 
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
-	@python -m pytest --ignore=tests/e2e
+	@python -m pytest
 
 lint: .venv/.dev
 	@ruff check --quiet
@@ -45,13 +45,13 @@ cluster-down:
 	@tests/e2e/cluster/down
 
 e2e: .venv/.dev
-	@python -m pytest tests/e2e $(if $(SMOKE),-m smoke)
+	@E2E=1 python -m pytest tests/e2e $(if $(SMOKE),-m smoke)
 
 image:
 	@image/build
 
 snapshots: .venv/.dev
-	@python -m pytest --snapshot-update -q || true
+	@python -m pytest --snapshot-update -q
 	git status --short tests
 
 schema: .venv/.app

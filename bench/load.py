@@ -7,8 +7,8 @@ import json
 import selectors
 import socket
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 CONNECTIONS, TURNS = 8, 10
 CHEAP = "/api/projects/pinned-sequences"
@@ -94,26 +94,20 @@ def once(path: str) -> float:
 def searches() -> dict[str, float]:
     """What a probe waits for, over a connection of its own each time, while three searches run all the time."""
     end = time.monotonic() + SECONDS
-    durations: list[float] = []
 
-    def search() -> None:
+    def until_the_end(path: str, pause: float) -> list[float]:
+        durations = []
         while time.monotonic() < end:
-            durations.append(once(SEARCH))
+            durations.append(once(path))
+            time.sleep(pause)
+        return durations
 
-    threads = [threading.Thread(target=search) for _ in range(SEARCHES)]
-    for thread in threads:
-        thread.start()
-    probes = []
-    while time.monotonic() < end:
-        probes.append(once(CHEAP))
-        time.sleep(0.05)
-    for thread in threads:
-        thread.join()
-    return {
-        "probe p50 ms": _part(probes, 0.5),
-        "probe p99 ms": _part(probes, 0.99),
-        "search p50 ms": _part(durations, 0.5),
-    }
+    with ThreadPoolExecutor() as pool:
+        searching = [pool.submit(until_the_end, SEARCH, 0) for _ in range(SEARCHES)]
+        probes = until_the_end(CHEAP, 0.05)
+        durations = [duration for each in searching for duration in each.result()]
+    found = {"probe p50 ms": _part(probes, 0.5), "probe p99 ms": _part(probes, 0.99)}
+    return found | {"search p50 ms": _part(durations, 0.5)}
 
 
 def _part(values: list[float], part: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import statistics
@@ -15,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from bench.load import CHEAP
+from tests.e2e.guide import COMMAND
 from tests.manifest_rules import Manifest, pod_template
 from tests.sandbox import Pod, running, wait_for
 
@@ -23,14 +23,10 @@ LOAD = ROOT / "bench/load.py"
 ROUNDS = 3
 RUNS, POINTS = 40, 500
 
-# docs/source/using/k8s_deployment.md of aimhubio/aim, with two workers
-GUIDE = 'echo "N" | aim init --repo /aim && aim up --host 0.0.0.0 --port 43800 --workers 2 --repo /aim'
-
 
 def manifests(command: str | None = None) -> list[Manifest]:
     """The committed manifests, with another command or their own."""
     found: list[Manifest] = list(yaml.safe_load_all((ROOT / "dist/aim.k8s.yaml").read_text(encoding="utf-8")))
-    found = copy.deepcopy(found)
     (pod,) = [template["spec"] for manifest in found if (template := pod_template(manifest))]
     if command:
         pod["containers"][0]["command"] = ["/bin/sh", "-c", command]
@@ -97,7 +93,7 @@ def main() -> None:
             Path(root).chmod(0o755)
             ours.append(measure(None, own_folder(root, "ours"), stop_seconds=60))
             # the kubelet kills after 30 s, which is what the guide's command waits for
-            guide.append(measure(GUIDE, own_folder(root, "guide"), stop_seconds=30))
+            guide.append(measure(COMMAND, own_folder(root, "guide"), stop_seconds=30))
         print(f"turn {turn + 1} of {ROUNDS}", file=sys.stderr)
     print("\nserving, two workers, empty volume:     ours    guide    ours / guide")
     for name in ours[0]:

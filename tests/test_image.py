@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -32,11 +33,28 @@ def test_an_image_without_a_name_is_refused() -> None:
 
 def test_a_machine_without_a_container_engine_is_told_what_to_install(tmp_path: Path) -> None:
     """`make image` needs docker, podman or buildah."""
-    for tool in ("bash", "dirname", "head"):
-        found = subprocess.run(["/usr/bin/env", "which", tool], capture_output=True, text=True, check=True)
-        (tmp_path / tool).symlink_to(found.stdout.strip())
+    with_tools(tmp_path)
     done = build(IMAGE="aim:1", PATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (
         1,
         "make image: none of docker, podman and buildah is on PATH; install one\n",
     )
+
+
+def test_a_push_prints_the_digest_for_instance_files(tmp_path: Path) -> None:
+    """With docker, for which a script stands in that says what docker does; the digest is the last thing it says."""
+    with_tools(tmp_path)
+    docker = tmp_path / "docker"
+    digest = f"sha256:{'0123456789abcdef' * 4}"
+    docker.write_text(f"#!/usr/bin/env bash\n[ $1 = build ] || echo '1: digest: {digest} size: 2'\n", encoding="utf-8")
+    docker.chmod(0o755)
+    done = build(IMAGE="docker.io/me/aim:1", PUSH="1", PATH=str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, f"image: docker.io/me/aim@{digest}\n"), done.stderr
+
+
+def with_tools(folder: Path) -> None:
+    """What the script needs beside a container engine."""
+    for tool in ("bash", "dirname", "env", "head", "sed", "tee"):
+        found = shutil.which(tool)
+        assert found
+        (folder / tool).symlink_to(found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import subprocess
 import sys
 
 from . import Refusal, say
@@ -38,7 +37,7 @@ def main(arguments: list[str]) -> None:
         else:
             raise_file_limit()
             asyncio.run(serve(options))
-    except (Refusal, OSError, subprocess.SubprocessError) as error:
+    except (Refusal, OSError) as error:
         say(str(error))
         _exit(1)
     _exit(0)

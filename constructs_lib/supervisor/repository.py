@@ -9,9 +9,9 @@ import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ _OF_AIM = re.compile(
     r"locks|meta|seqs|progress|check_ins|(run_metadata\.sqlite|aim_db)(-\w+)?|VERSION|ENCRYPTION_KEY|\..*", re.ASCII
 )
 
-_INITIALISE = "import sys; from aim.sdk.repo import Repo; Repo.from_path(sys.argv[1], init=True)"
 _RUNS = "run_metadata.sqlite"
 _INTERFACE = "aim_db"
 
@@ -44,8 +43,12 @@ def _initialise(volume: Path) -> None:
 
     Aim's own initialisation, killed while it makes a database, leaves one that it can neither use nor complete.
     """
-    with _scratch(volume) as scratch:
-        subprocess.run([sys.executable, "-c", _INITIALISE, str(scratch)], check=True)
+    # in a process of its own, which takes along what Aim keeps of a repository; forked, as Aim takes seconds to import
+    with _scratch(volume) as scratch, ProcessPoolExecutor(1, mp_context=get_context("fork")) as process:
+        try:
+            process.submit(_make, scratch).result()
+        except Exception as error:  # noqa: BLE001  # whatever Aim, SQLite or RocksDB raise
+            raise Refusal(f"cannot initialise an Aim repository in {volume}: {_first_line(error)}") from None
         made, repository = scratch / ".aim", volume / ".aim"
         if not repository.exists():
             made.rename(repository)
@@ -55,6 +58,12 @@ def _initialise(volume: Path) -> None:
         for part in made.iterdir():
             if part.name != "VERSION" and not (repository / part.name).exists():
                 part.rename(repository / part.name)
+
+
+def _make(folder: Path) -> None:
+    from aim.sdk.repo import Repo
+
+    Repo.from_path(str(folder), init=True)
 
 
 @contextlib.contextmanager
@@ -142,7 +151,7 @@ def _migrate(database: Path, copy: Path, arguments: list[str]) -> None:
     try:
         alembic(argv=arguments)
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever alembic, SQLAlchemy or SQLite raise
-        reason = str(error.__cause__ or error.__context__ or error).strip().split("\n")[0]
+        reason = _first_line(error.__cause__ or error.__context__ or error)
         newer = "; a newer Aim wrote it, use that one's image" if "revision" in reason else ""
         raise Refusal(f"cannot bring {database} to this version of Aim: {reason}{newer}") from None
     _replace(database, copy)
@@ -150,3 +159,7 @@ def _migrate(database: Path, copy: Path, arguments: list[str]) -> None:
     for logger in logging.Logger.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.disabled = False
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -12,20 +12,25 @@ import pytest
 
 from tests.e2e import kube
 from tests.e2e.kube import Manifest
+from tests.sandbox import skip
 
 MEASURED: list[tuple[str, str]] = []
 
 
-def pytest_sessionstart() -> None:
-    """Fail, at once and in one line, where there is no cluster."""
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> Iterator[None]:
+    """The cluster of KUBECONFIG, and no other; what this session made in it is removed."""
+    hint = "`make cluster` starts one, and prints how to use it"
+    if not os.environ.get("KUBECONFIG"):
+        pytest.exit(f"make e2e: KUBECONFIG is not set: name the cluster to test on; {hint}", 1)
     try:
-        version = ["kubectl", "version", "--request-timeout=10s"]
-        subprocess.run(version, check=True, capture_output=True, text=True, timeout=30)
+        kube.kubectl("version", "--request-timeout=10s", seconds=30)
     except FileNotFoundError:
-        pytest.exit("make e2e: no kubectl on PATH; `make cluster` starts a cluster and prints how to use it", 1)
-    except subprocess.SubprocessError:
-        where = os.environ.get("KUBECONFIG") or "KUBECONFIG is not set"
-        pytest.exit(f"make e2e: no cluster answers ({where}); `make cluster` starts one and prints how to use it", 1)
+        pytest.exit(f"make e2e: no kubectl on PATH; {hint}", 1)
+    except (kube.FailedError, subprocess.SubprocessError) as error:
+        pytest.exit(f"make e2e: the cluster of {os.environ['KUBECONFIG']} does not answer; {hint}\n{error}", 1)
+    yield
+    kube.gone()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -67,7 +72,7 @@ class Volumes:
     def nfs_export(self, name: str, *, owner: int = kube.UID) -> Manifest:
         """Storage of an instance on a new folder of the NFS export."""
         if not self.nfs:
-            pytest.skip("no NFS server: set NFS=server:/path to an export without root squash")
+            skip("no NFS server: set NFS=server:/path to an export without root squash")
         server, _, path = self.nfs.partition(":")
         self.run(f"mkdir /nfs/{name}; chown {owner}:{owner} /nfs/{name}")
         return {"size": "1Gi", "nfs": {"server": server, "path": f"{path}/{name}"}}
@@ -93,8 +98,7 @@ def volumes() -> Iterator[Volumes]:
         made = Volumes(namespace=namespace, nfs=nfs)
         yield made
         kube.gone(but=namespace)
-        made.run("rm -rf /host/* /nfs/aim-e2e-*")
-    kube.gone()
+        made.run(f"rm -rf /host/{kube.PREFIX}* /nfs/{kube.PREFIX}*")
 
 
 @pytest.fixture

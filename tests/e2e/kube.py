@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -20,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENT = (ROOT / "tests/aim_client.py").read_text(encoding="utf-8")
 IMAGE = os.environ.get("AIM_IMAGE", "aim.local/aim:e2e")
 UID = 10001
-PREFIX = "aim-e2e-"
+PREFIX = f"aim-e2e-{secrets.token_hex(3)}-"
+"""Of every namespace, volume and folder of this session."""
+
+_NUMBERS = itertools.count()
 
 Manifest = dict[str, Any]
 T = TypeVar("T")
@@ -51,16 +55,18 @@ def apply(*manifests: Manifest) -> str:
 
 
 def wait_for(condition: Callable[[], T], *, seconds: float, what: str = "") -> T:
-    """Wait until something is true; what it was."""
+    """Wait until something is true; what it was. Until then it may also fail, or miss what it looks for."""
     end = time.monotonic() + seconds
     while True:
-        failure: object = ""
-        with contextlib.suppress(FailedError, subprocess.SubprocessError, json.JSONDecodeError):
+        found: object = None
+        try:
             if value := condition():
                 return value
-            failure = value
+            found = value
+        except (FailedError, subprocess.SubprocessError, LookupError, StopIteration, ValueError) as error:
+            found = repr(error)
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what} {failure}")
+            raise AssertionError(f"not within {seconds} s: {what} {found}")
         time.sleep(0.25)
 
 
@@ -125,7 +131,7 @@ class Client:
 
     @contextlib.contextmanager
     def running(self, script: str, *arguments: object, stdin: bool = False) -> Iterator[subprocess.Popen[str]]:
-        """Run a script in it meanwhile; what is left of it is ended."""
+        """Run a script in it meanwhile; at the end its output is closed, and so is its input where it has one."""
         command = [
             "kubectl",
             "exec",
@@ -144,20 +150,21 @@ class Client:
             finally:
                 process.kill()
 
-    def get(self, url: str, *, seconds: float = 30) -> str:
-        """The body of a 200 answer."""
-        return self.python(GET, url, seconds, seconds=seconds + 30)
+    def get(self, url: str, body: object = None, *, seconds: float = 30) -> str:
+        """The body of a 200 answer; with a body of its own, the question is a POST."""
+        return self.python(GET, url, seconds, json.dumps(body) if body else "", seconds=seconds + 30)
 
 
 GET = """
 import sys, urllib.request
-with urllib.request.urlopen(sys.argv[1], timeout=float(sys.argv[2])) as answer:
+question = urllib.request.Request(sys.argv[1], sys.argv[3].encode() or None, {"Content-Type": "application/json"})
+with urllib.request.urlopen(question, timeout=float(sys.argv[2])) as answer:
     print(answer.read().decode(errors="replace"))
 """
 
 POLL = """
 # asks again and again until its input is closed; prints when each question was asked, and whether it was answered
-import json, sys, threading, time, urllib.request
+import http.client, json, sys, threading, time, urllib.request
 answers, ended = [], threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
 while not ended.is_set():
@@ -166,7 +173,7 @@ while not ended.is_set():
         with urllib.request.urlopen(sys.argv[1], timeout=2) as answer:
             answer.read()
         good = True
-    except OSError:
+    except (OSError, http.client.HTTPException):
         good = False
     answers.append((begin, good))
     time.sleep(0.1)
@@ -254,7 +261,7 @@ def server_pod(namespace: str, instance: str = "aim") -> Manifest:
 @contextlib.contextmanager
 def namespaces(count: int = 1) -> Iterator[list[str]]:
     """Names for namespaces of the suite's own; at the end their removal begins, which `gone` waits for."""
-    names = [f"{PREFIX}{secrets.token_hex(3)}" for _ in range(count)]
+    names = [f"{PREFIX}{next(_NUMBERS)}" for _ in range(count)]
     try:
         yield names
     finally:
@@ -262,10 +269,12 @@ def namespaces(count: int = 1) -> Iterator[list[str]]:
 
 
 def gone(*, but: str = "") -> None:
-    """Wait until no namespace of the suite is left but one, and remove the volumes that instances in them had."""
+    """Wait until no namespace of this session is left but one, and remove the volumes that instances in them had."""
     namespaces = [each["metadata"]["name"] for each in found("namespaces")["items"]]
     own = [f"namespace/{name}" for name in namespaces if name.startswith(PREFIX) and name != but]
-    kubectl("wait", "--for=delete", *own, "--timeout=170s") if own else None
+    if own:
+        kubectl("wait", "--for=delete", *own, "--timeout=170s")
     volumes = [each["metadata"]["name"] for each in found("pv")["items"]]
     own = [f"pv/{name}" for name in volumes if name.startswith(PREFIX)]
-    kubectl("delete", *own) if own else None
+    if own:
+        kubectl("delete", *own)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from bench.load import CHEAP
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
+from tests.e2e.guide import guide
 from tests.e2e.kube import Client, Manifest
 
-CHEAP = "/api/projects/pinned-sequences"
 QUERY_SECONDS = 15
 BASE_RUNS = 20
 
@@ -27,27 +28,21 @@ class Site:
     """A server with runs in it, and a pod that asks it."""
 
     namespace: str
-    manifests: Path
     client: Client
     volumes: Volumes
     base: dict[str, int]
+    slow_query: str
 
     @property
     def url(self) -> str:
         """Where the server is."""
         return f"http://aim.{self.namespace}.svc"
 
-    def query(self, loops: int) -> str:
-        """A search that evaluates 90,000 steps so many times for every run of the base, and finds them all."""
-        expression = (
-            f"run.experiment == 'base' and sum(1 for a in range(900) for b in range(100) for c in range({loops}))"
-        )
-        return f"{self.url}/api/runs/search/run/?q={quote(expression)}"
 
-    def slow_query(self) -> str:
-        """A search that takes about as long as a query shall take."""
-        seconds = float(self.client.python(TIMED, self.query(100)).rpartition("took ")[2])
-        return self.query(int(100 * QUERY_SECONDS / seconds))
+def search(namespace: str, loops: int) -> str:
+    """A search that evaluates 90,000 steps so many times for every run of the base, and finds them all."""
+    query = f"run.experiment == 'base' and sum(1 for a in range(900) for b in range(100) for c in range({loops}))"
+    return f"http://aim.{namespace}.svc/api/runs/search/run/?q={quote(query)}"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +58,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, volumes: Volumes) -> Iterator
         kube.apply(kube.writer("base", namespace, kube.claim_of("aim"), "--runs", BASE_RUNS))
         base = kube.written("base", namespace)
         kube.await_runs(base, namespace)
-        yield Site(namespace=namespace, manifests=dist, client=client, volumes=volumes, base=base)
+        took = float(client.python(TIMED, search(namespace, 100)).rpartition("took ")[2])
+        slow = search(namespace, int(100 * QUERY_SECONDS / took))
+        yield Site(namespace=namespace, client=client, volumes=volumes, base=base, slow_query=slow)
 
 
 def rollout_restart(site: Site) -> None:
@@ -89,19 +86,17 @@ def container_kill(site: Site) -> None:
     site.volumes.kill(kube.server_pod(site.namespace), "supervisor")
 
 
-def drain(site: Site) -> None:
-    """The pod is evicted from its node, which takes pods again at once."""
-    pod = kube.server_pod(site.namespace)
-    node = pod["spec"]["nodeName"]
-    selector = "app.kubernetes.io/component=server,app.kubernetes.io/instance=aim"
-    try:
-        kube.kubectl("drain", node, f"--pod-selector={selector}", "--delete-emptydir-data", "--timeout=90s")
-    finally:
-        kube.kubectl("uncordon", node)
+def eviction(site: Site) -> None:
+    """What `kubectl drain` asks for each pod of a node; the node itself, which others use too, stays open."""
+    name = kube.server_pod(site.namespace)["metadata"]["name"]
+    metadata = {"name": name, "namespace": site.namespace}
+    request = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    path = f"/api/v1/namespaces/{site.namespace}/pods/{name}/eviction"
+    kube.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(request))
 
 
 Disruption = Callable[[Site], None]
-DISRUPTIONS: list[Disruption] = [rollout_restart, image_change, pod_deletion, container_kill, drain]
+DISRUPTIONS: list[Disruption] = [rollout_restart, image_change, pod_deletion, container_kill, eviction]
 
 
 @pytest.mark.parametrize("querying", [False, True], ids=["idle", "querying"])
@@ -109,12 +104,12 @@ DISRUPTIONS: list[Disruption] = [rollout_restart, image_change, pod_deletion, co
 def test_no_run_is_lost_and_there_is_one_server(site: Site, disrupt: Disruption, querying: bool) -> None:
     """Runs written before and during are all there; the next server begins when the former one has ended."""
     name = f"{disrupt.__name__}-{'querying' if querying else 'idle'}".replace("_", "-")
-    kube.apply(kube.writer(name, site.namespace, kube.claim_of("aim"), "--runs", 12, "--points", 20, "--pause", 0.05))
     kube.ready(site.namespace)
     former = kube.server_pod(site.namespace)
     restarts = former["status"]["containerStatuses"][0]["restartCount"]
     with (
         logs(site.namespace, former) as log,
+        writing(site, name),
         query(site, querying) as answer,
         site.client.running(kube.POLL, f"{site.url}{CHEAP}", stdin=True) as polling,
     ):
@@ -128,12 +123,20 @@ def test_no_run_is_lost_and_there_is_one_server(site: Site, disrupt: Disruption,
         if querying and disrupt is not container_kill:
             whole = answer()
             assert [run for run in site.base if run not in whole] == []
-    stopped, started = moment(log, "stopped"), moment(now(site.namespace), "serving /aim")
     if disrupt is not container_kill:
-        assert stopped
-        assert started
+        stopped, started = moment(log, "stopped"), moment(now(site.namespace), "serving /aim")
         assert stopped < started
     kube.await_runs(site.base | kube.written(name, site.namespace), site.namespace)
+
+
+@contextlib.contextmanager
+def writing(site: Site, name: str) -> Iterator[None]:
+    """Record runs, from before what happens until after it."""
+    runs = ["--runs", 40, "--points", 20, "--pause", 0.05]
+    kube.apply(kube.writer(name, site.namespace, kube.claim_of("aim"), *runs))
+    kube.wait_for(lambda: "{" in kube.kubectl("logs", "-n", site.namespace, name), seconds=60, what="a first run")
+    yield
+    assert kube.found("pod", name, "-n", site.namespace)["status"]["phase"] == "Running"
 
 
 def replaced(site: Site, former: Manifest, restarts: int) -> bool:
@@ -163,19 +166,19 @@ def now(namespace: str) -> list[str]:
     return kube.kubectl("logs", "--timestamps", "-n", namespace, name).splitlines()
 
 
-def moment(lines: list[str], text: str) -> datetime | None:
-    """When a line was said."""
-    times = [line.split(" ", 1)[0] for line in lines if line.rstrip().endswith(text) or f": {text}" in line]
-    return datetime.fromisoformat(times[-1][:26].rstrip("Z") + "+00:00") if times else None
+def moment(lines: list[str], text: str) -> datetime:
+    """When the supervisor said something last."""
+    times = [line.split(" ", 1)[0] for line in lines if f"aim-supervisor: {text}" in line]
+    return datetime.fromisoformat(times[-1][:26].rstrip("Z") + "+00:00")
 
 
 @contextlib.contextmanager
 def query(site: Site, querying: bool) -> Iterator[Callable[[], str]]:
-    """A slow query that has begun, and its answer at the end."""
+    """A slow query that still runs when the disruption begins, and its answer at the end."""
     if not querying:
         yield str
         return
-    with site.client.running(TIMED, site.slow_query()) as running:
+    with site.client.running(TIMED, site.slow_query) as running:
 
         def answer() -> str:
             output, errors = running.communicate(timeout=120)
@@ -185,6 +188,7 @@ def query(site: Site, querying: bool) -> Iterator[Callable[[], str]]:
             return body
 
         time.sleep(2)
+        assert running.poll() is None
         yield answer
 
 
@@ -197,46 +201,15 @@ with urllib.request.urlopen(sys.argv[1], timeout=120) as answer:
 """Prints the runs in an answer, and how long it took."""
 
 
-GUIDE = 'echo "N" | aim init --repo /aim && aim up --host 0.0.0.0 --port 43800 --workers 2 --repo /aim'
-
-
-def guide(namespace: str, volume: Manifest) -> list[Manifest]:
-    """The Deployment and Service of Aim's own guide, `containers` made a list; its volume is what the test gives it."""
-    container = {
-        "name": "aim",
-        "image": kube.IMAGE,
-        "command": ["/bin/sh", "-c", GUIDE],
-        "ports": [{"containerPort": 43800, "protocol": "TCP"}],
-        "resources": {"limits": {"cpu": "1", "memory": "2Gi"}, "requests": {"cpu": "100m", "memory": "1Gi"}},
-        "volumeMounts": [{"mountPath": "/aim", "name": "aim-runs"}],
-        "securityContext": {"runAsUser": 0},
-    }
-    app = {"matchLabels": {"app": "aim"}}
-    pod = {"containers": [container], "volumes": [{"name": "aim-runs", **volume}]}
-    template = {"metadata": {"labels": {"app": "aim"}}, "spec": pod}
-    meta = {"name": "guide", "namespace": namespace}
-    ports = [{"port": 80, "targetPort": 43800}]
-    return [
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": meta,
-            "spec": {"selector": app, "template": template},
-        },
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"selector": {"app": "aim"}, "ports": ports}},
-    ]
-
-
 def test_the_guides_manifests_beside_ours(namespace: str, volumes: Volumes) -> None:
     """How long the guide's pod takes to be deleted, and how long requests fail meanwhile; nothing is claimed of it."""
-    path = volumes.host_path(namespace, owner=0)["hostPath"]["path"]
     kube.kubectl("create", "namespace", namespace)
-    kube.apply(*guide(namespace, {"hostPath": {"path": path}}))
+    kube.apply(*guide(namespace, {"hostPath": volumes.host_path(namespace, owner=0)["hostPath"]}))
     client = Client(namespace=namespace)
     client.start()
-    url = f"http://guide.{namespace}.svc{CHEAP}"
-    kube.wait_for(lambda: client.get(url) or "{}", seconds=120, what="the guide's server")
-    (pod,) = kube.found("pods", "-n", namespace, "-l", "app=aim")["items"]
+    url = f"http://my-aim-service.{namespace}.svc{CHEAP}"
+    kube.wait_for(lambda: client.get(url), seconds=120, what="the guide's server")
+    (pod,) = kube.found("pods", "-n", namespace, "-l", "app=my-aim-deployment")["items"]
     with client.running(kube.POLL, url, stdin=True) as polling:
         began = time.monotonic()
         kube.kubectl("delete", "pod", "-n", namespace, pod["metadata"]["name"], seconds=90)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -101,15 +100,11 @@ def test_a_run_of_another_pod_is_shown_within_seconds_of_its_end(
     kube.wait_for(lambda: last_value(client, namespace, going_on) > before, seconds=30, what="a run that goes on")
 
 
-def info(client: Client, namespace: str, run: str) -> dict[str, Any]:
-    """What the server shows of a run."""
-    return dict(json.loads(client.get(f"http://aim.{namespace}.svc/api/runs/{run}/info/")))
-
-
 def last_value(client: Client, namespace: str, run: str) -> float:
-    """The last value of `loss` of a run."""
-    metrics = info(client, namespace, run)["traces"]["metric"]
-    return float(next(metric["last_value"] for metric in metrics if metric["name"] == "loss"))
+    """The last value of `loss` of a run, as the page of the run asks for it."""
+    url = f"http://aim.{namespace}.svc/api/runs/{run}/metric/get-batch/"
+    (metric,) = json.loads(client.get(url, [{"name": "loss", "context": {}}]))
+    return float(metric["values"][-1])
 
 
 def of_experiment(client: Client, namespace: str, name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance
-from tests.e2e.test_disruptions import guide
+from tests.e2e.guide import guide
 
 
 def test_runs_outlive_an_uninstall_and_their_volume(namespace: str, folder: Path, volumes: Volumes) -> None:
@@ -20,8 +20,7 @@ def test_runs_outlive_an_uninstall_and_their_volume(namespace: str, folder: Path
 
     kube.kubectl("delete", "-f", dist, "-l", "app.kubernetes.io/component!=storage")
     kinds = "deployments,services,configmaps,networkpolicies"
-    left = [each["metadata"]["name"] for each in kube.found(kinds, "-n", namespace)["items"]]
-    assert left == ["kube-root-ca.crt"]
+    assert kube.found(kinds, "-n", namespace, "-l", "app.kubernetes.io/name=aim")["items"] == []
     assert kube.found("pvc", "aim-runs", "-n", namespace)["status"]["phase"] == "Bound"
     kube.kubectl("apply", "-f", dist)
     kube.ready(namespace)
@@ -31,7 +30,8 @@ def test_runs_outlive_an_uninstall_and_their_volume(namespace: str, folder: Path
     kube.kubectl("scale", "-n", namespace, "deployment/aim", "--replicas=0")
     kube.kubectl("delete", "pod", "-n", namespace, "train")
     kube.kubectl("delete", "-n", namespace, "pvc/aim-runs")
-    assert kube.found("pv", f"{namespace}.aim-runs")["status"]["phase"] == "Released"
+    volume = f"{namespace}.aim-runs"
+    kube.wait_for(lambda: kube.found("pv", volume)["status"]["phase"] == "Released", seconds=30, what=volume)
     assert ".aim" in volumes.run(f"ls -A /host/{namespace}")
     kube.kubectl("delete", f"pv/{namespace}.aim-runs")
     kube.kubectl("apply", "-f", dist)
@@ -40,22 +40,24 @@ def test_runs_outlive_an_uninstall_and_their_volume(namespace: str, folder: Path
 
 
 def test_the_way_from_the_guide_keeps_every_run(namespace: str, folder: Path, volumes: Volumes) -> None:
-    """Runs of root, recorded under the guide's server, are served after the documented steps."""
-    storage = volumes.host_path(namespace, owner=0)
+    """Runs of root, recorded under the guide's server on NFS, are served after the documented steps."""
+    storage = volumes.nfs_export(namespace, owner=0)
     kube.kubectl("create", "namespace", namespace)
-    source = {"hostPath": {"path": storage["hostPath"]["path"]}}
-    kube.apply(*guide(namespace, source))
-    kube.ready(namespace, "guide")
-    kube.wait_for(lambda: "VERSION" in volumes.run(f"ls /host/{namespace}/.aim"), seconds=60)
-    kube.apply(kube.writer("train", namespace, source, "--runs", 3, user=0))
+    kube.apply(*guide(namespace, {"nfs": storage["nfs"]}))
+    kube.ready(namespace, "my-aim-deployment")
+    kube.wait_for(lambda: "VERSION" in volumes.run(f"ls /nfs/{namespace}/.aim"), seconds=60)
+    claim = {"persistentVolumeClaim": {"claimName": "aim-runs-claim"}}
+    kube.apply(kube.writer("train", namespace, claim, "--runs", 3, user=0))
     runs = kube.written("train", namespace)
-    kube.await_runs(runs, namespace, "guide")
+    kube.await_runs(runs, namespace, "my-aim-deployment")
 
     # docs/operations.md, "From Aim's own guide"
-    kube.kubectl("delete", "deployment/guide", "service/guide", "-n", namespace)
     kube.kubectl("delete", "pod", "train", "-n", namespace)
-    kube.kubectl("wait", "--for=delete", "pod", "-l", "app=aim", "-n", namespace, "--timeout=60s")
-    volumes.run(f"chown -R {kube.UID}:{kube.UID} /host/{namespace}")
+    kube.kubectl("delete", "deployment/my-aim-deployment", "service/my-aim-service", "-n", namespace)
+    kube.kubectl("wait", "--for=delete", "pod", "-l", "app=my-aim-deployment", "-n", namespace, "--timeout=60s")
+    kube.kubectl("delete", "pvc/aim-runs-claim", "-n", namespace)
+    kube.kubectl("delete", f"pv/{namespace}-aim-runs")
+    volumes.run(f"chown -R {kube.UID}:{kube.UID} /nfs/{namespace}")
     kube.kubectl("apply", "-f", kube.synthesized(folder, aim=instance(namespace, storage)))
     kube.ready(namespace)
     kube.await_runs(runs, namespace)

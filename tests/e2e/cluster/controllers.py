@@ -6,6 +6,7 @@ namespaces, address blocks and TCP ports; folders of the node for claims of the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,8 @@ def labels(item: Object) -> Object:
 
 def rules(pods: list[Object], namespaces: list[Object], policies: list[Object]) -> list[str]:
     """The packet filter's rules: what is allowed, and after it that nothing else is."""
-    addressed = [pod for pod in pods if pod["status"].get("podIP") and not pod["spec"].get("hostNetwork")]
+    running = [pod for pod in pods if pod["status"]["phase"] in {"Pending", "Running"}]
+    addressed = [pod for pod in running if pod["status"].get("podIP") and not pod["spec"].get("hostNetwork")]
     allowed, closed = [], set()
     for policy in policies:
         home = policy["metadata"]["namespace"]
@@ -135,15 +138,22 @@ def volume(name: str, claim: Object) -> Object:
 
 def main() -> None:
     """Look twice a second."""
-    enforce()
+    subprocess.run(["iptables", "-N", CHAIN], check=True)
     subprocess.run(["iptables", "-I", "FORWARD", "-j", CHAIN], check=True)
     while True:
-        try:
-            enforce()
-            provision()
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            print(error, flush=True)
+        for action in (enforce, provision):
+            with reported():
+                action()
         time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Say what went wrong, and go on."""
+    try:
+        yield
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        print(error, flush=True)
 
 
 if __name__ == "__main__":
