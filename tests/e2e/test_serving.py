@@ -17,7 +17,7 @@ from tests.e2e.kube import Client, Manifest
 
 
 def served(storage: Manifest, namespace: str, folder: Path) -> str:
-    """Apply an instance and wait until its Service answers another pod; its URL."""
+    """Apply an instance and wait until its Service answers another pod; what it says about its project."""
     dist = kube.synthesized(folder, aim=instance(namespace, storage))
     begin = time.monotonic()
     kube.kubectl("apply", "-f", dist)
