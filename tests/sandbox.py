@@ -105,6 +105,8 @@ class Pod:
 
     def kill(self) -> None:
         """SIGKILL, to everything in it at once."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"the container had ended with {self.process.returncode}:\n{self.logs}")
         os.kill(self.pid, signal.SIGKILL)
         self.process.wait(10)
 

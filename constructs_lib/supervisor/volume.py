@@ -25,7 +25,8 @@ def check_writable(volume: Path) -> None:
     repository = volume / ".aim"
     inside = sorted(repository.iterdir()) if repository.is_dir() and os.access(repository, os.R_OK | os.X_OK) else []
     for path in (volume, *([repository] if repository.exists() else []), *inside):
-        if not os.access(path, os.W_OK) or not _takes_entries(path):
+        writable = os.access(path, os.W_OK) and _takes_entries(path)
+        if not writable and path.exists():  # a writer's journal comes and goes
             raise Refusal(_not_writable(path))
 
 
