@@ -327,7 +327,6 @@ def test_a_full_disk_loses_no_run(manifests: list[Manifest], volume: Path) -> No
             runs = written(server.client("write", "--runs", 2))
             fill(volume / "filler")
             assert server.client("write").wait(60) != 0
-            server.kill()
         with running(manifests, volume) as server:
             code, line = server.ended(seconds=60)
             assert code == 1
