@@ -53,8 +53,9 @@ class InstanceChart(cdk8s.Chart):
         storage = _storage(self, source.name, instance.storage)
         server = _server(self, storage, instance)
         _extend_pod(server, instance.server)
-        for index, peer in enumerate(instance.server.allow_from):
-            server.allow_from(_peer(server, index, peer))
+        server.allow_from(*_peers(server, "server", instance.server.allow_from))
+        if instance.server.tracking:
+            _add_tracking(server, instance.server.tracking)
 
 
 def _key(error: aim.OptionError) -> str:
@@ -116,7 +117,7 @@ def _server(chart: cdk8s.Chart, storage: aim.AimStorage, instance: file.Instance
         base_path=server.base_path,
         suspend=server.suspend,
         service=_service(server.service),
-        resources=aim.Resources(**dict(server.resources)) if server.resources else aim.DEFAULT_RESOURCES,
+        resources=_resources(server.resources) or aim.DEFAULT_RESOURCES,
         node_selector=server.node_selector,
         priority_class_name=server.priority_class_name,
         allow_anonymous=server.allow_anonymous,
@@ -126,6 +127,16 @@ def _server(chart: cdk8s.Chart, storage: aim.AimStorage, instance: file.Instance
         annotations=server.annotations,
         pod_annotations=server.pod_annotations,
     )
+
+
+def _resources(resources: file.Resources | None) -> aim.Resources | None:
+    return aim.Resources(**dict(resources)) if resources else None
+
+
+def _add_tracking(server: aim.AimServer, options: file.Tracking) -> None:
+    resources = _resources(options.resources) or aim.DEFAULT_TRACKING_RESOURCES
+    tracking = server.add_tracking(port=options.port, base_path=options.base_path, resources=resources)
+    tracking.allow_from(*_peers(tracking, "server.tracking", options.allow_from))
 
 
 def _service(service: file.Service) -> aim.ServiceOptions:
@@ -198,8 +209,11 @@ def _taint(index: int, toleration: file.Toleration) -> kplus.NodeTaintQuery:
     return kplus.NodeTaintQuery.is_(key, toleration.value or "", effect=effect, evict_after=stay)
 
 
-def _peer(scope: Construct, index: int, peer: file.Peer) -> kplus.INetworkPolicyPeer:
-    where, name = f"server.allowFrom[{index}]", f"Peer{index}"
+def _peers(scope: Construct, section: str, peers: list[file.Peer]) -> list[kplus.INetworkPolicyPeer]:
+    return [_peer(scope, f"Peer{i}", f"{section}.allowFrom[{i}]", peer) for i, peer in enumerate(peers)]
+
+
+def _peer(scope: Construct, name: str, where: str, peer: file.Peer) -> kplus.INetworkPolicyPeer:
     if peer.ip_block:
         remedy = "leave it out: addresses have no labels; or write it in an entry of its own"
         require(peer.pod_selector is None, f"{where}.podSelector", peer.pod_selector, remedy)

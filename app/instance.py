@@ -265,8 +265,23 @@ class Peer(_OneOf):
     """Addresses outside the cluster."""
 
 
+class Tracking(_Model):
+    """Aim's tracking server, which records runs over the network. `{}` is all there is to write."""
+
+    port: Port = 53800
+    """Of the Service. Default: 53800."""
+    base_path: str = ""
+    """What every URL starts with, such as /track; a proxy in front must not strip it. Default: nothing."""
+    resources: Resources | None = None
+    """Requests and limits of its container. Default: 256Mi to 1Gi of memory, 100m to 1 CPU."""
+    allow_from: list[Peer] = []
+    """Who may record besides the pods of the same namespace. Default: nobody."""
+
+
 class Server(_Model):
     """What people open."""
+
+    bare = ("tracking",)
 
     workers: Annotated[int, Field(ge=1)] = 2
     """Processes that answer requests. Default: 2."""
@@ -286,8 +301,10 @@ class Server(_Model):
     """Default: the cluster's."""
     env: list[Variable] = []
     """Further environment variables. Default: none."""
+    tracking: Tracking | None = None
+    """Aim's tracking server beside it, which records runs over the network: `tracking: {}`. Default: none."""
     allow_from: list[Peer] = []
-    """Who may come in besides the pods of the same namespace. Default: nobody."""
+    """Who may open it besides the pods of the same namespace. Default: nobody."""
     allow_anonymous: bool = False
     """Required to be true for NodePort and LoadBalancer, which then admit every address: Aim has no login. A ClusterIP
     Service stays as it is. Default: false."""

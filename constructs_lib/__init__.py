@@ -1,6 +1,7 @@
 """Aim on Kubernetes, as cdk8s constructs.
 
-`AimStorage` is where runs live, `AimServer` is what people open, `AimNamespace` the namespace around them.
+`AimStorage` is where runs live, `AimServer` what people open, `AimTracking` what records over the network, and
+`AimNamespace` the namespace around them.
 """
 
 from constructs_lib.errors import OptionError
@@ -20,14 +21,17 @@ from constructs_lib.sources import (
     StorageSource,
 )
 from constructs_lib.storage import AimStorage, Owner
+from constructs_lib.tracking import DEFAULT_TRACKING_RESOURCES, AimTracking
 
 __all__ = [
     "DEFAULT_IMAGE",
     "DEFAULT_RESOURCES",
+    "DEFAULT_TRACKING_RESOURCES",
     "REPOSITORY",
     "AimNamespace",
     "AimServer",
     "AimStorage",
+    "AimTracking",
     "CsiVolume",
     "DynamicVolume",
     "ExistingClaim",

@@ -56,8 +56,13 @@ def below(group: str) -> Iterator[None]:
 
 
 @contextmanager
-def reported_by(scope: Construct, id: str) -> Iterator[None]:
-    """Name the construct that refuses: it checks before it joins the tree, so that no half-made construct stays."""
+def reported_by(scope: Construct, id: str = "") -> Iterator[None]:
+    """Name the construct that refuses: it checks before it joins the tree, so that no half-made construct stays.
+
+    Args:
+        scope: where it will be; or the construct itself, which is in the tree already.
+        id: of it there.
+    """
     try:
         yield
     except OptionError as error:

@@ -5,9 +5,8 @@ Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 
 from __future__ import annotations
 
-import cdk8s
-
 from constructs_lib.plus import k8s, kplus
+from constructs_lib.pods import PodOrWorkload, add_to_pod, leave_out_of_pod
 from constructs_lib.storage import Owner
 
 
@@ -27,16 +26,20 @@ def pod_security_context(owner: Owner | None) -> kplus.PodSecurityContextProps:
     )
 
 
-def harden(workload: kplus.Workload) -> None:
-    """Add to a workload with one container what cdk8s-plus-27 has no words for."""
-    container = "/spec/template/spec/containers/0"
-    capabilities = k8s.Capabilities(drop=["ALL"])
+def harden(workload: PodOrWorkload) -> None:
+    """Add to a pod, and to the containers that it has so far, what cdk8s-plus-27 has no words for."""
     seccomp = k8s.SeccompProfile(type="RuntimeDefault")
-    cdk8s.ApiObject.of(workload).add_json_patch(
-        cdk8s.JsonPatch.add("/spec/template/spec/securityContext/seccompProfile", seccomp),
-        cdk8s.JsonPatch.add("/spec/template/spec/enableServiceLinks", False),
-        cdk8s.JsonPatch.add(f"{container}/securityContext/capabilities", capabilities),
-        cdk8s.JsonPatch.add(f"{container}/terminationMessagePolicy", "FallbackToLogsOnError"),
-        # the API server drops a false here, and every kubectl apply would answer "configured"
-        cdk8s.JsonPatch.remove("/spec/template/spec/hostNetwork"),
-    )
+    add_to_pod(workload, {"securityContext/seccompProfile": seccomp, "enableServiceLinks": False})
+    if not workload.host_network:
+        leave_out_of_pod(workload, "hostNetwork")
+    for index in range(len(workload.containers)):
+        harden_container(workload, index)
+
+
+def harden_container(workload: PodOrWorkload, index: int) -> None:
+    """Add to one container of a pod what cdk8s-plus-27 has no words for."""
+    fields = {
+        "securityContext/capabilities": k8s.Capabilities(drop=["ALL"]),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    add_to_pod(workload, {f"containers/{index}/{field}": value for field, value in fields.items()})

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from importlib import resources
+from typing import TypedDict
 
 import cdk8s
 from constructs import Construct
@@ -30,13 +31,15 @@ dead node, a migration over a slow NFS, and Aim's own 67 s on a tenth of a CPU (
 PROGRESS_DEADLINE = cdk8s.Duration.minutes(20)
 """Until Kubernetes calls a roll-out stuck: longer than a start may take."""
 
-_WORKING_DIR = "/opt/aim-on-kubernetes"
+WORKING_DIR = "/opt/aim-on-kubernetes"
+"""Of the containers with Aim in them: Python finds the package `supervisor` here."""
+
 _SUPERVISOR = {
     file.name: file.read_text(encoding="utf-8")
     for file in sorted(resources.files("constructs_lib").joinpath("supervisor").iterdir(), key=lambda file: file.name)
     if file.name.endswith(".py")
 }
-_CHECKSUM = hashlib.sha256(json.dumps(_SUPERVISOR).encode()).hexdigest()[:16]
+CHECKSUM = hashlib.sha256(json.dumps(_SUPERVISOR).encode()).hexdigest()[:16]
 # https://pkg.go.dev/github.com/distribution/reference
 _PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
 _DOMAIN = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[1-9]\d{0,4})?"
@@ -71,9 +74,7 @@ class AimProcess:
             remedy,
         )
         check_whole("workers", self.workers, low=1)
-        fits = _BASE_PATH.fullmatch(self.base_path) and ".." not in self.base_path.split("/")
-        remedy = "write a path that starts with '/' and does not end with one, such as /aim; or leave it out"
-        require(fits, "base_path", self.base_path, remedy)
+        check_base_path("base_path", self.base_path)
 
     def add_to(self, deployment: kplus.Deployment) -> kplus.Container:
         """Add the container that runs it."""
@@ -81,42 +82,71 @@ class AimProcess:
             name="aim",
             image=self.image,
             image_pull_policy=self.image_pull_policy,
-            command=self._command(),
-            # Python finds the package `supervisor` here
-            working_dir=_WORKING_DIR,
+            command=supervised("serve", PORT, self.base_path, "--workers", str(self.workers)),
+            working_dir=WORKING_DIR,
             ports=[kplus.ContainerPort(name="http", number=PORT)],
-            startup=self._store_probe(period=5, failures=int(START_BUDGET.to_seconds() / 5)),
-            readiness=self._store_probe(period=10, failures=3),
-            liveness=self._probe("/", period=20, failures=6),
             # cdk8s-plus writes its own where there are none
             resources=kplus.ContainerResources(),
-        )
-
-    def _command(self) -> list[str]:
-        serve = ["python3", "-m", "supervisor", "serve", "--repository", REPOSITORY]
-        options = ["--port", str(PORT), "--workers", str(self.workers)]
-        return [*serve, *options, *(["--base-path", self.base_path] if self.base_path else [])]
-
-    def _store_probe(self, *, period: int, failures: int) -> kplus.Probe:
-        """Asks for something that is read from the volume, in a few milliseconds; `/api/projects/` opens every run."""
-        return self._probe("/api/projects/pinned-sequences", period=period, failures=failures)
-
-    def _probe(self, path: str, *, period: int, failures: int) -> kplus.Probe:
-        return kplus.Probe.from_http_get(
-            f"{self.base_path}{path}",
-            port=PORT,
-            period_seconds=cdk8s.Duration.seconds(period),
-            timeout_seconds=cdk8s.Duration.seconds(10),
-            failure_threshold=failures,
+            # something that is read from the volume, in a few milliseconds; `/api/projects/` opens every run
+            **probes(PORT, self.base_path, ready="/api/projects/pinned-sequences", alive="/"),
         )
 
 
-def add_supervisor(
-    scope: Construct, *, metadata: cdk8s.ApiObjectMetadata, deployment: kplus.Deployment
-) -> kplus.ConfigMap:
-    """Carry the supervisor into the pod of a Deployment with one container; a changed one rolls the pod."""
-    config_map = kplus.ConfigMap(scope, "Supervisor", metadata=metadata, data=_SUPERVISOR)
-    volume = kplus.Volume.from_config_map(scope, "SupervisorVolume", config_map, name="supervisor")
-    deployment.containers[0].mount(f"{_WORKING_DIR}/supervisor", volume, read_only=True)
-    deployment.pod_metadata.add_annotation("checksum/supervisor", _CHECKSUM)
-    return config_map
+class Supervisor(Construct):
+    """The package `supervisor`, in a ConfigMap that the containers with Aim in them mount.
+
+    Attributes:
+        config_map: the ConfigMap.
+    """
+
+    config_map: kplus.ConfigMap
+
+    def __init__(self, scope: Construct, id: str, *, metadata: cdk8s.ApiObjectMetadata) -> None:
+        """Make the ConfigMap."""
+        super().__init__(scope, id)
+        self.config_map = kplus.ConfigMap(self, "ConfigMap", metadata=metadata, data=_SUPERVISOR)
+        self._volume = kplus.Volume.from_config_map(self, "Volume", self.config_map, name="supervisor")
+
+    def mount_in(self, container: kplus.Container) -> None:
+        """Carry it into a container."""
+        container.mount(f"{WORKING_DIR}/supervisor", self._volume, read_only=True)
+
+
+def supervised(role: str, port: int, base_path: str, *options: str) -> list[str]:
+    """The command of a container that plays a role of the supervisor's."""
+    command = ["python3", "-m", "supervisor", role, "--repository", REPOSITORY, "--port", str(port), *options]
+    return [*command, "--base-path", base_path] if base_path else command
+
+
+class _Probes(TypedDict):
+    startup: kplus.Probe
+    readiness: kplus.Probe
+    liveness: kplus.Probe
+
+
+def probes(port: int, base_path: str, *, ready: str, alive: str) -> _Probes:
+    """The three probes of a container, by the paths that they ask for."""
+    begin = int(START_BUDGET.to_seconds() / 5)
+    return {
+        "startup": _probe(f"{base_path}{ready}", port, period=5, failures=begin),
+        "readiness": _probe(f"{base_path}{ready}", port, period=10, failures=3),
+        "liveness": _probe(f"{base_path}{alive}", port, period=20, failures=6),
+    }
+
+
+def _probe(path: str, port: int, *, period: int, failures: int) -> kplus.Probe:
+    return kplus.Probe.from_http_get(
+        path,
+        port=port,
+        period_seconds=cdk8s.Duration.seconds(period),
+        timeout_seconds=cdk8s.Duration.seconds(10),
+        failure_threshold=failures,
+    )
+
+
+def check_base_path(option: str, path: str) -> None:
+    """Refuse what cannot begin a URL's path, or would be another one after a proxy."""
+    fits = _BASE_PATH.fullmatch(path) and ".." not in path.split("/")
+    require(
+        fits, option, path, "write a path that starts with '/' and does not end with one, such as /aim; or leave it out"
+    )

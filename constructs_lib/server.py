@@ -8,16 +8,20 @@ from dataclasses import dataclass
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.errors import check_list, reported_by, require
+from constructs_lib.admission import admit, default_peers
+from constructs_lib.errors import OptionError, below, check_list, reported_by, require
 from constructs_lib.hardening import harden, pod_security_context
 from constructs_lib.labels import SERVER, check_extra_labels, common_labels
 from constructs_lib.names import check_annotations, check_labels, check_object_name
 from constructs_lib.ownership import Ownership
 from constructs_lib.plus import k8s, kplus
-from constructs_lib.process import GRACE_PERIOD, PORT, PROGRESS_DEADLINE, REPOSITORY, AimProcess, add_supervisor
+from constructs_lib.pods import add_to_pod, leave_out_of_pod
+from constructs_lib.process import CHECKSUM, GRACE_PERIOD, PORT, PROGRESS_DEADLINE, REPOSITORY, AimProcess, Supervisor
+from constructs_lib.recording import name_repository
 from constructs_lib.resources import Resources
 from constructs_lib.service import ServiceOptions
 from constructs_lib.storage import AimStorage
+from constructs_lib.tracking import DEFAULT_TRACKING_RESOURCES, TRACKING_PORT, AimTracking, check_tracking
 
 DEFAULT_IMAGE = "docker.io/aimstack/aim:3.29.1"
 """The last image that Aim's makers published."""
@@ -47,8 +51,10 @@ class AimServer(Construct):
         deployment: the Deployment; for what has no option here (affinity, further volumes) use its own methods.
         service: the Service.
         network_policy: the NetworkPolicy.
-        supervisor: the ConfigMap that carries the supervisor into the pod.
+        supervisor: what carries the supervisor into the pod.
+        host: name of the Service within the cluster, such as `aim.ml.svc`.
         url: where the server is reached within the cluster, such as `http://aim.ml.svc/`.
+        tracking: what records runs over the network; None until `add_tracking`.
     """
 
     name: str
@@ -56,8 +62,10 @@ class AimServer(Construct):
     deployment: kplus.Deployment
     service: kplus.Service
     network_policy: kplus.NetworkPolicy
-    supervisor: kplus.ConfigMap
+    supervisor: Supervisor
+    host: str
     url: str
+    tracking: AimTracking | None
 
     def __init__(
         self,
@@ -137,25 +145,71 @@ class AimServer(Construct):
         super().__init__(scope, id)
         ownership.take(things, self)
         self.deployment = self._make_deployment(annotations or {}, suspend=suspend)
-        process.add_to(self.deployment).mount(REPOSITORY, storage)
-        self.supervisor = add_supervisor(
-            self, metadata=self._metadata(self._supervisor_name), deployment=self.deployment
-        )
+        container = process.add_to(self.deployment)
+        container.mount(REPOSITORY, storage)
+        self.supervisor = self._make_supervisor()
+        self.supervisor.mount_in(container)
         self._pod.complete(self.deployment)
         self.service = self._make_service(service)
-        self.url = self._url(service, base_path)
+        self.host = f"{self._service_name}.{storage.namespace}.svc" if storage.namespace else self._service_name
+        self.url = f"http://{self.host}{'' if service.port == 80 else f':{service.port}'}{base_path}/"
         self.network_policy = self._make_network_policy()
-        self._admit_by_default(everybody=service.exposed)
+        self.allow_from(*default_peers(self, exposed=service.exposed))
+        self.tracking = None
+
+    def add_tracking(
+        self, *, port: int = TRACKING_PORT, base_path: str = "", resources: Resources = DEFAULT_TRACKING_RESOURCES
+    ) -> AimTracking:
+        """Add Aim's tracking server, which records runs over the network; returns it, and it is `tracking` from now on.
+
+        For training in other namespaces, and over storage that only the server can mount: ReadWriteOnce block volumes.
+
+        Args:
+            port: of the Service, 1 to 65535, another one than the web server's. Default: 53800.
+            base_path: what every URL starts with, such as `/track`; a proxy in front must not strip it. Default:
+                nothing.
+            resources: requests and limits of its container. Default: 256Mi to 1Gi of memory, 100m to 1 CPU.
+
+        Raises:
+            OptionError: an option that cannot work, or a second call.
+        """
+        with reported_by(self), below("tracking"):
+            check_tracking(self, port=port, base_path=base_path, resources=resources)
+        self.tracking = AimTracking(self, port=port, base_path=base_path, resources=resources)
+        return self.tracking
+
+    @property
+    def tracking_url(self) -> str:
+        """What `aim.Run(repo=...)` takes within the cluster, such as `aim://aim.ml.svc:53800`.
+
+        Raises:
+            OptionError: there is no tracking server.
+        """
+        with reported_by(self):
+            if self.tracking is None:
+                raise OptionError("tracking", None, "call add_tracking() first")
+        return self.tracking.url
+
+    def connect(self, container: kplus.Container) -> None:
+        """Let a container record over the network: sets `AIM_REPO`, for `aim.Run(repo=os.environ["AIM_REPO"])`.
+
+        A container of another namespace must be admitted too, by `tracking.allow_from`.
+
+        Raises:
+            OptionError: there is no tracking server, or the container has that variable already.
+        """
+        url = self.tracking_url
+        with reported_by(self):
+            name_repository(container, url)
 
     def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
-        """Let more come in than the pods of the same namespace; returns the policy.
+        """Let more open it than the pods of the same namespace; returns the policy.
 
         Args:
             peers: pods (`kplus.Pods.select`, any workload), namespaces (`kplus.Namespaces.select`) or addresses
                 (`kplus.NetworkPolicyIpBlock.ipv4`).
         """
-        for peer in peers:
-            self.network_policy.add_ingress_rule(peer, [kplus.NetworkPolicyPort.tcp(PORT)])
+        admit(self.network_policy, PORT, *peers)
         return self.network_policy
 
     @property
@@ -209,21 +263,15 @@ class AimServer(Construct):
             service.select_label(key, value)
         return service
 
-    def _url(self, service: ServiceOptions, base_path: str) -> str:
-        host = f"{self._service_name}.{self.storage.namespace}.svc" if self.storage.namespace else self._service_name
-        port = "" if service.port == 80 else f":{service.port}"
-        return f"http://{host}{port}{base_path}/"
-
     def _make_network_policy(self) -> kplus.NetworkPolicy:
         pods = kplus.Pods.select(self, "Pods", labels=self._selector)
         metadata = self._metadata(self._deployment_name)
         return kplus.NetworkPolicy(self, "NetworkPolicy", metadata=metadata, selector=pods)
 
-    def _admit_by_default(self, *, everybody: bool) -> None:
-        self.allow_from(kplus.Pods.all(self, "SameNamespace"))
-        if everybody:
-            self.allow_from(kplus.NetworkPolicyIpBlock.any_ipv4(self, "AnyIpv4"))
-            self.allow_from(kplus.NetworkPolicyIpBlock.any_ipv6(self, "AnyIpv6"))
+    def _make_supervisor(self) -> Supervisor:
+        # a changed one rolls the pod
+        self.deployment.pod_metadata.add_annotation("checksum/supervisor", CHECKSUM)
+        return Supervisor(self, "Supervisor", metadata=self._metadata(self._supervisor_name))
 
     def _metadata(self, name: str | None, annotations: Mapping[str, str] | None = None) -> cdk8s.ApiObjectMetadata:
         labels = {**self._labels, **self._selector}
@@ -259,15 +307,10 @@ class _Pod:
             "priorityClassName": self.priority_class_name,
             "imagePullSecrets": [k8s.LocalObjectReference(name=name) for name in self.image_pull_secrets],
         }
-        resource = cdk8s.ApiObject.of(deployment)
-        for field, value in fields.items():
-            if value:
-                resource.add_json_patch(cdk8s.JsonPatch.add(f"/spec/template/spec/{field}", value))
-        # the API server drops a zero and a false here, and every kubectl apply would answer "configured"
-        resource.add_json_patch(
-            cdk8s.JsonPatch.remove("/spec/minReadySeconds"),
-            cdk8s.JsonPatch.remove("/spec/template/spec/volumes/0/persistentVolumeClaim/readOnly"),
-        )
+        add_to_pod(deployment, {field: value for field, value in fields.items() if value})
+        leave_out_of_pod(deployment, "volumes/0/persistentVolumeClaim/readOnly")
+        # the API server drops a zero here, and every kubectl apply would answer "configured"
+        cdk8s.ApiObject.of(deployment).add_json_patch(cdk8s.JsonPatch.remove("/spec/minReadySeconds"))
 
 
 def _check_service(service: ServiceOptions, *, allow_anonymous: bool) -> None:

@@ -14,7 +14,9 @@ from constructs_lib.labels import STORAGE, check_extra_labels, common_labels
 from constructs_lib.names import check_instance_name, check_namespace, check_object_name
 from constructs_lib.ownership import Ownership
 from constructs_lib.plus import k8s, kplus, leave_namespace_out
+from constructs_lib.pods import PodOrWorkload
 from constructs_lib.quantities import Quantity
+from constructs_lib.recording import check_can_record, let_record
 from constructs_lib.retention import check_kept, retention_annotations
 from constructs_lib.sources import DynamicVolume, ExistingClaim, StaticSource, StorageSource
 
@@ -47,7 +49,8 @@ DEFAULT_OWNER = Owner()
 class AimStorage(Construct):
     """The volume that the runs are on: a PersistentVolumeClaim and, for a static source, its PersistentVolume.
 
-    It is a cdk8s-plus `IStorage`: `container.mount("/aim", storage)` works in any chart of the same namespace.
+    `attach` lets a workload record into it. It is also a cdk8s-plus `IStorage`, for what needs no more than the files:
+    `container.mount("/backup", storage)` works in any chart of the same namespace.
 
     Both objects are kept by the documented uninstall, by Argo CD and by Flux; a static volume also by its reclaim
     policy Retain. A static pair is bound in both directions, so that neither can be taken by anything else.
@@ -141,6 +144,27 @@ class AimStorage(Construct):
             name = self._claim_name.replace(".", "-")[:63].rstrip("-")
             self._mounted = kplus.Volume.from_persistent_volume_claim(self, "Volume", self.claim, name=name)
         return self._mounted
+
+    def attach(self, workload: PodOrWorkload, *, share_node: bool = False) -> None:
+        """Let a pod or workload record runs, `aim.Run(repo=os.environ["AIM_REPO"])`, in each of its containers.
+
+        The volume is mounted at `/aim`, the variable `AIM_REPO` says so, and the pod runs as the storage's owner: Aim's
+        files are 0644, so no other user can write to them, not even one of the owner's group with umask 002
+        (measured). Nothing else is touched: a training image may need a root that it can write to.
+
+        Args:
+            workload: a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet in the storage's namespace, with all of
+                its containers.
+            share_node: run on the node of the server, and wait for one that has it. Required for ReadWriteOnce
+                storage, which can be on one node only. Default: False.
+
+        Raises:
+            OptionError: another namespace, no container, ReadWriteOncePod, ReadWriteOnce without `share_node`, another
+                user id, or `/aim` or `AIM_REPO` taken.
+        """
+        with reported_by(workload):
+            check_can_record(self, workload, share_node=share_node)
+            let_record(self, workload, share_node=share_node)
 
     def _names(self, claim_name: str | None, volume_name: str | None) -> tuple[str, str]:
         check_instance_name("name", self.name)

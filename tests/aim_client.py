@@ -61,6 +61,24 @@ def hold_creation_lock(options: argparse.Namespace) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def keep_creation_lock(options: argparse.Namespace) -> None:
+    """Hold `structured_db_lock` alive for a while."""
+    from aim.sdk.repo import Repo
+
+    with Repo.from_path(options.repository)._sdb_lock:
+        print("held", flush=True)
+        time.sleep(options.pause)
+
+
+def await_creation_lock(options: argparse.Namespace) -> None:
+    """Print how many seconds it takes until `structured_db_lock` is free, or taken from whoever has it."""
+    from aim.sdk.repo import Repo
+
+    repository, begin = Repo.from_path(options.repository), time.monotonic()
+    with repository._sdb_lock:
+        print(time.monotonic() - begin)
+
+
 def hold_index(options: argparse.Namespace) -> None:
     """Hold the lock of the index, as a second `aim up` does."""
     import aimrocks
@@ -79,7 +97,7 @@ def hold_index(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=["init", "write", "count", "hold_creation_lock", "hold_index"])
+    parser.add_argument("action")
     parser.add_argument("repository")
     parser.add_argument("--name", default="test")
     parser.add_argument("--runs", type=int, default=1)

@@ -11,6 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from app import cdk8s
+from tests.sandbox import own
 
 # what runs on a cluster runs by `make e2e` only: nobody means their cluster by a bare `pytest`
 collect_ignore = [] if "E2E" in os.environ else ["e2e"]
@@ -37,8 +38,9 @@ def shortened(manifest: dict[str, Any]) -> dict[str, Any]:
     """A manifest with placeholders for the supervisor's text and its checksum."""
     if manifest["kind"] == "ConfigMap":
         return {**manifest, "data": dict.fromkeys(manifest["data"], "(as in test_supervisor.yaml)")}
-    if manifest["kind"] == "Deployment":
-        manifest["spec"]["template"]["metadata"]["annotations"]["checksum/supervisor"] = "(of its text)"
+    annotations = manifest.get("spec", {}).get("template", {}).get("metadata", {}).get("annotations", {})
+    if "checksum/supervisor" in annotations:
+        annotations["checksum/supervisor"] = "(of its text)"
     return manifest
 
 
@@ -58,3 +60,12 @@ def tree(tmp_path: Path) -> cdk8s.App:
 def chart(tree: cdk8s.App) -> cdk8s.Chart:
     """An empty chart in the namespace `ml`."""
     return cdk8s.Chart(tree, "chart", namespace="ml")
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """An empty volume that belongs to the storage's default owner."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    own(folder)
+    return folder

@@ -7,6 +7,8 @@ In namespaces of its own (mounts, processes, network) the command is PID 1, sees
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import json
 import os
 import shutil
@@ -16,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,8 +27,11 @@ from tests.aim_environment import ENVIRONMENT, MISSING
 from tests.manifest_rules import Manifest, pod_template
 
 PORT = 43800
+OWNER = 10001
+"""The storage's default owner."""
+
 _INIT = Path(__file__).with_name("sandbox_init.py")
-_CLIENT = Path(__file__).with_name("aim_client.py")
+CLIENT = Path(__file__).with_name("aim_client.py")
 _GET = """
 import sys, urllib.request
 print(urllib.request.urlopen(sys.argv[1], timeout=float(sys.argv[2])).read().decode("latin-1"))
@@ -41,7 +45,7 @@ def skip(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-@dataclass(kw_only=True)
+@dataclasses.dataclass(kw_only=True)
 class Pod:
     """A running container.
 
@@ -51,6 +55,7 @@ class Pod:
         log: what it wrote.
         network: what a command needs in front of it to run in the pod's network.
         identity: as whom `nsenter` runs a command in the pod.
+        environment: of its command.
         commands: what was started in it.
     """
 
@@ -59,18 +64,21 @@ class Pod:
     log: Path
     network: list[str]
     identity: list[str]
-    commands: list[subprocess.Popen[str]] = field(default_factory=list)
+    environment: dict[str, str]
+    commands: list[subprocess.Popen[str]] = dataclasses.field(default_factory=list)
 
     @property
     def logs(self) -> str:
         """Everything that the container has written so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
+    @property
+    def _inside(self) -> list[str]:
+        return ["nsenter", "-t", str(self.pid), "--all", "--root", "--wd", *self.identity]
+
     def start(self, *command: object) -> subprocess.Popen[str]:
         """Start a command in the pod, as `kubectl exec` does."""
-        inside = ["nsenter", "-t", str(self.pid), "--all", "--root", *self.identity]
-        inside += ["/bin/sh", "-c", 'cd / && exec "$@"', "sh"]
-        started = subprocess.Popen([*inside, *map(str, command)], stdout=subprocess.PIPE, text=True)
+        started = subprocess.Popen([*self._inside, *map(str, command)], stdout=subprocess.PIPE, text=True)
         self.commands.append(started)
         return started
 
@@ -82,13 +90,28 @@ class Pod:
             if command.stdout:
                 command.stdout.close()
 
-    def client(self, action: str, *options: object) -> subprocess.Popen[str]:
+    def client(self, action: str, *options: object, repository: str = "/aim") -> subprocess.Popen[str]:
         """Start something that a pod with Aim does to the repository (`aim_client.py`)."""
-        return self.start(ENVIRONMENT / "bin/python", _CLIENT, action, "/aim", *options)
+        return self.start(ENVIRONMENT / "bin/python", CLIENT, action, repository, *options)
 
-    def get(self, path: str, *, timeout: float = 10) -> str | None:
+    @contextlib.contextmanager
+    def running(self, container: Manifest) -> Iterator[Pod]:
+        """Run a further container of the pod in it, as one that shares its processes; the command need not be PID 1."""
+        with tempfile.NamedTemporaryFile() as log:
+            script = f'cd {container["workingDir"]} && exec "$@"'
+            command = [*self._inside, "/bin/sh", "-c", script, "sh", *container["command"]]
+            process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
+            pid = _child(process, Path(log.name))
+            try:
+                yield dataclasses.replace(self, process=process, pid=pid, log=Path(log.name), commands=[])
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                process.wait()
+
+    def get(self, path: str, *, timeout: float = 10, port: int = PORT) -> str | None:
         """Body of a 200 answer of the server; None for any other, or none."""
-        command = [*self.network, sys.executable, "-c", _GET, f"http://127.0.0.1:{PORT}{path}", str(timeout)]
+        command = [*self.network, sys.executable, "-c", _GET, f"http://127.0.0.1:{port}{path}", str(timeout)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout + 30, check=False)
         return done.stdout if done.returncode == 0 else None
 
@@ -160,7 +183,14 @@ def running(
             user = str(spec["uid"])
             identity = ["--preserve-credentials"] if unprivileged else [f"--setuid={user}", f"--setgid={user}"]
             network = ["nsenter", "-t", str(pid), "--net", *(["--user", *identity] if unprivileged else [])]
-            pod = Pod(process=process, pid=pid, log=log, network=network, identity=identity)
+            pod = Pod(
+                process=process,
+                pid=pid,
+                log=log,
+                network=network,
+                identity=identity,
+                environment=spec["environment"],
+            )
             stack.callback(pod.end_commands)
             yield pod
         finally:
@@ -170,6 +200,40 @@ def running(
                     os.kill(pid, signal.SIGKILL)
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def training(manifests: list[Manifest], volume: Path, **options: str) -> Iterator[Pod]:
+    """A pod of somebody else's on the same volume, as the same user, that does nothing until it is told to."""
+    copied = copy.deepcopy(manifests)
+    (pod,) = [template["spec"] for manifest in copied if (template := pod_template(manifest))]
+    pod["containers"][0]["command"] = ["sleep", "infinity"]
+    with running(copied, volume, **{"host": "trainer", **options}) as started:
+        yield started
+
+
+def own(*paths: Path) -> None:
+    """Give files to the pod's user, where this is root; elsewhere pod and tests are the same user."""
+    for path in paths if os.geteuid() == 0 else ():
+        os.chown(path, OWNER, OWNER)
+
+
+def written(writer: subprocess.Popen[str]) -> dict[str, int]:
+    """Points of every run that a writer has said to be whole."""
+    output, _ = writer.communicate(timeout=180)
+    assert writer.returncode == 0
+    runs = [json.loads(line) for line in output.splitlines()]
+    return {run["hash"]: run["points"] for run in runs}
+
+
+def assert_all_there(runs: dict[str, int], server: Pod) -> None:
+    """Every run and point is on the volume, and the server has indexed it, within a minute."""
+
+    def counted() -> dict[str, int]:
+        output, _ = server.client("count").communicate(timeout=180)
+        return dict(json.loads(output))
+
+    wait_for(lambda: runs.items() <= counted().items(), seconds=60, still=server)
 
 
 def _spec(manifests: list[Manifest], volume: Path, scratch: Path) -> dict[str, Any]:
@@ -183,7 +247,7 @@ def _spec(manifests: list[Manifest], volume: Path, scratch: Path) -> dict[str, A
         "command": container["command"],
         "directory": container.get("workingDir", "/"),
         "environment": environment,
-        "binds": [*mounts, *([path, path, True] for path in (str(ENVIRONMENT), _base_prefix(), str(_CLIENT.parent)))],
+        "binds": [*mounts, *([path, path, True] for path in (str(ENVIRONMENT), _base_prefix(), str(CLIENT.parent)))],
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from pathlib import Path
 
@@ -26,9 +28,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def marked(path: Path, host: str) -> Path:
+def marked(path: Path, host: str, process: int = 17) -> Path:
     """A lock file as `filelock` makes it."""
-    path.write_text(f"17\n{host}\n123\n", encoding="utf-8")
+    path.write_text(f"{process}\n{host}\n123\n", encoding="utf-8")
     return path
 
 
@@ -39,6 +41,15 @@ def test_what_the_dead_server_had_locked_is_removed(folder: Path) -> None:
     run.write_text("2485377892354-17-1795435200.0", encoding="utf-8")
     locks.Locks(folder.parents[1], "dead").break_those_of_the_dead()
     assert [path.exists() for path in (dead, alive, run)] == [False, True, True]
+
+
+def test_what_a_living_neighbour_has_locked_stays(folder: Path) -> None:
+    """A container that starts again in its pod was the former holder; the tracking server beside it lives on."""
+    host, alive, gone = socket.gethostname(), os.getppid(), 2**22 + 1
+    ours, theirs = marked(folder / "index", host, os.getpid()), marked(folder / "structured_db_lock", host, alive)
+    dead = marked(folder / "meta", host, gone)
+    locks.Locks(folder.parents[1], host).break_those_of_the_dead()
+    assert [path.exists() for path in (ours, theirs, dead)] == [False, True, False]
 
 
 def test_a_lock_of_another_writer_is_removed_after_a_minute(

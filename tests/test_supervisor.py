@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import copy
-import json
 import os
 import random
 import sqlite3
@@ -22,10 +20,9 @@ import yaml
 from constructs_lib import AimServer
 from tests.building import dynamic
 from tests.manifest_rules import Manifest, pod_template
-from tests.sandbox import Pod, running, skip, wait_for
+from tests.sandbox import OWNER, Pod, assert_all_there, own, running, skip, training, wait_for, written
 
 ROOT = Path(__file__).resolve().parents[1]
-OWNER = 10001
 LOCK = ".aim/locks/structured_db_lock"
 
 
@@ -43,36 +40,10 @@ def manifests() -> list[Manifest]:
 
 
 @pytest.fixture
-def volume(tmp_path: Path) -> Path:
-    """An empty volume that belongs to the storage's default owner."""
-    folder = tmp_path / "volume"
-    folder.mkdir()
-    own(folder)
-    return folder
-
-
-def own(*paths: Path) -> None:
-    """Give files to the pod's user, where this is root; elsewhere pod and tests are the same user."""
-    for path in paths if os.geteuid() == 0 else ():
-        os.chown(path, OWNER, OWNER)
-
-
-@pytest.fixture
 def trainer(manifests: list[Manifest], volume: Path) -> Iterator[Pod]:
-    """A pod of somebody else's on the same volume, as the same user, that does nothing until it is told to."""
-    training = copy.deepcopy(manifests)
-    (pod,) = [template["spec"] for manifest in training if (template := pod_template(manifest))]
-    pod["containers"][0]["command"] = ["sleep", "infinity"]
-    with running(training, volume, host="trainer") as started:
+    """A pod of somebody else's on the same volume."""
+    with training(manifests, volume) as started:
         yield started
-
-
-def written(writer: subprocess.Popen[str]) -> dict[str, int]:
-    """Points of every run that a writer has said to be whole."""
-    output, _ = writer.communicate(timeout=180)
-    assert writer.returncode == 0
-    runs = [json.loads(line) for line in output.splitlines()]
-    return {run["hash"]: run["points"] for run in runs}
 
 
 def refusal(manifests: list[Manifest], volume: Path, **options: str) -> str:
@@ -81,16 +52,6 @@ def refusal(manifests: list[Manifest], volume: Path, **options: str) -> str:
         code, line = server.ended()
     assert code == 1
     return line
-
-
-def assert_all_there(runs: dict[str, int], server: Pod) -> None:
-    """Every run and point is on the volume, and the server has indexed it, within a minute."""
-
-    def counted() -> dict[str, int]:
-        output, _ = server.client("count").communicate(timeout=180)
-        return dict(json.loads(output))
-
-    wait_for(lambda: runs.items() <= counted().items(), seconds=60, still=server)
 
 
 def test_an_empty_volume_is_served_and_answers_every_probe(manifests: list[Manifest], volume: Path) -> None:

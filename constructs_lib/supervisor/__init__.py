@@ -10,6 +10,9 @@ Aim's indexer dies, which otherwise leaves a server that answers everything and 
     python3 -m supervisor serve    holds the volume, starts the two below and watches them
     python3 -m supervisor index    prepares the repository, then indexes new runs (the parent process of `aim up`)
     python3 -m supervisor web      the web server (`python -m uvicorn` in `aim up`)
+
+    python3 -m supervisor track    in a container of its own: checks the volume, and becomes the one below
+    python3 -m supervisor accept   takes runs over the network (`aim server`)
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import time
 from pathlib import Path
 
@@ -28,7 +30,8 @@ class Locks:
     def break_those_of_the_dead(self) -> None:
         """Remove what the former holder of the volume had locked; a lock of a run names no host, and stays."""
         for lock in self.folder.glob("*") if self.dead_host else ():
-            if _recorded_host(lock) == self.dead_host:
+            process, host = _holder(lock)
+            if host == self.dead_host and not _is_alive(process, host):
                 lock.unlink()
                 say(f"removed {lock.name}, left behind by host {self.dead_host}")
 
@@ -39,7 +42,7 @@ class Locks:
             self._seen, self._since = identity, time.monotonic()
         ours = self.preparing and identity != self._at_start
         if identity and not ours and time.monotonic() - self._since >= STALE_SECONDS:
-            host = _recorded_host(self.creating_runs) or "unknown"
+            host = _holder(self.creating_runs)[1] or "unknown"
             self.creating_runs.unlink()
             say(f"removed {self.creating_runs.name} of host {host}, held for {STALE_SECONDS} s: its holder is gone")
 
@@ -57,9 +60,20 @@ class Locks:
         return None
 
 
-def _recorded_host(lock: Path) -> str | None:
-    """The host in a lock file of `filelock` 3.20 and later: a process id, then the host."""
+def _holder(lock: Path) -> tuple[str, str]:
+    """Process id and host in a lock file of `filelock` 3.20 and later; empty where it says less."""
     with contextlib.suppress(OSError):
         lines = lock.read_text(encoding="utf-8", errors="replace").splitlines()
-        return lines[1] if len(lines) >= 2 and lines[0].isdigit() else None
-    return None
+        if len(lines) >= 2 and lines[0].isdigit():
+            return lines[0], lines[1]
+    return "", ""
+
+
+def _is_alive(process: str, host: str) -> bool:
+    """Whether it is one of the tracking server's container; ours has not started any yet."""
+    return host == socket.gethostname() and process != str(os.getpid()) and process in _processes()
+
+
+def _processes() -> set[str]:
+    """Those of this pod; unlike a path below `/proc`, without the ids of their threads."""
+    return {each.name for each in Path("/proc").iterdir()}

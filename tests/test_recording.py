@@ -1,0 +1,185 @@
+"""Runs recorded with the real Aim, through the volume and through the network, and what must not lose one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import cdk8s
+import pytest
+
+from constructs_lib import AimServer
+from tests.aim_environment import ENVIRONMENT
+from tests.building import dynamic
+from tests.manifest_rules import Manifest, pod_template
+from tests.sandbox import CLIENT, Pod, assert_all_there, running, skip, training, wait_for, written
+
+TRACKING = 53800
+URL = f"aim://127.0.0.1:{TRACKING}"
+
+
+@pytest.fixture
+def pod(chart: cdk8s.Chart) -> list[Manifest]:
+    """The manifests of a server with a tracking server beside it."""
+    AimServer(chart, "server", storage=dynamic(chart)).add_tracking()
+    return list(cdk8s.Testing.synth(chart))
+
+
+@pytest.fixture
+def container(pod: list[Manifest]) -> Manifest:
+    """The tracking server's container."""
+    (template,) = [template for manifest in pod if (template := pod_template(manifest))]
+    return dict(template["spec"]["containers"][1])
+
+
+@pytest.fixture
+def server(pod: list[Manifest], volume: Path) -> Iterator[Pod]:
+    """The web server's container, answering."""
+    with running(pod, volume) as started:
+        started.await_ready()
+        yield started
+
+
+def await_tracking(tracking: Pod) -> None:
+    """Wait until it answers its probes."""
+    wait_for(lambda: tracking.get("/status/", port=TRACKING, timeout=2), seconds=60, still=tracking)
+
+
+def going_on(server: Pod) -> set[str]:
+    """The experiments that have a run that has not ended, as the server's pages list them."""
+    found = set()
+    for experiment in json.loads(server.get("/api/experiments/") or "[]"):
+        runs = json.loads(server.get(f"/api/experiments/{experiment['id']}/runs/") or "{}").get("runs", [])
+        if any(run["end_time"] is None for run in runs):
+            found.add(experiment["name"])
+    return found
+
+
+def test_writers_over_volume_and_network_lose_nothing(
+    server: Pod, container: Manifest, pod: list[Manifest], volume: Path
+) -> None:
+    """Three of each at once: listed while they run, and every run and point is there at the end."""
+    with ExitStack() as stack:
+        await_tracking(stack.enter_context(server.running(container)))
+        options = ("--points", 150, "--pause", 0.1)
+        writers = {}
+        for number in range(3):
+            trainer = stack.enter_context(training(pod, volume, host=f"trainer-{number}"))
+            writers[f"volume-{number}"] = trainer.client("write", "--name", f"volume-{number}", *options)
+            remote = server.client("write", "--name", f"network-{number}", *options, repository=URL)
+            writers[f"network-{number}"] = remote
+        wait_for(lambda: going_on(server) >= set(writers), seconds=60, still=server)
+        runs = {run: points for writer in writers.values() for run, points in written(writer).items()}
+        assert len(runs) == 6
+        assert_all_there(runs, server)
+
+
+def test_a_restarted_and_a_killed_tracking_server_lose_no_point(server: Pod, container: Manifest) -> None:
+    """The client waits and connects again, whether it was told or not; and the former ends with status 0."""
+    with server.running(container) as tracking:
+        await_tracking(tracking)
+        writer = server.client("write", "--points", 150, "--pause", 0.1, repository=URL)
+        wait_for(lambda: going_on(server), seconds=30, still=server)
+        code, seconds = tracking.stop()
+        assert code == 0
+        assert seconds < 5
+    with server.running(container) as tracking:
+        await_tracking(tracking)
+        tracking.kill()
+    with server.running(container) as tracking:
+        await_tracking(tracking)
+        assert_all_there(written(writer), server)
+
+
+def test_a_web_server_that_dies_leaves_those_who_record_alone(
+    pod: list[Manifest], container: Manifest, server: Pod, volume: Path
+) -> None:
+    """The two containers are each other's neighbours, not each other's fate; what was recorded meanwhile is found."""
+    with training(pod, volume) as elsewhere, elsewhere.running(container) as tracking:
+        await_tracking(tracking)
+        writer = elsewhere.client("write", "--points", 100, "--pause", 0.05, repository=URL)
+        server.kill()
+        runs = written(writer)
+    with running(pod, volume) as again:
+        again.await_ready()
+        assert_all_there(runs, again)
+
+
+def seconds_to_lock(pod: Pod) -> float:
+    """How long a process of a pod waits for the lock under which runs are created."""
+    return float(pod.client("await_creation_lock").communicate(timeout=60)[0])
+
+
+def test_a_lock_holds_among_containers_that_see_each_others_processes(
+    server: Pod, pod: list[Manifest], volume: Path
+) -> None:
+    """With one host name and processes that it cannot see, Aim takes the lock of a live holder at once."""
+    with training(pod, volume, host="aim-1") as stranger:
+        for other, waits in ((server, True), (stranger, False)):
+            holder = server.client("keep_creation_lock", "--pause", 10)
+            assert holder.stdout
+            assert holder.stdout.readline() == "held\n"
+            assert (seconds_to_lock(other) > 3) is waits
+            holder.wait(30)
+
+
+def test_the_tracking_server_waits_for_a_repository(pod: list[Manifest], container: Manifest, volume: Path) -> None:
+    """It makes none, says what it waits for, and ends in peace when it is told to."""
+    with training(pod, volume) as empty, empty.running(container) as tracking:
+        wait_for(lambda: "waiting for the Aim repository" in tracking.logs, seconds=30, still=tracking)
+        assert tracking.stop()[0] == 0
+    assert list(volume.iterdir()) == []
+
+
+def test_the_tracking_server_refuses_what_the_web_server_refuses(
+    pod: list[Manifest], container: Manifest, volume: Path
+) -> None:
+    """A repository of a newer Aim ends it with status 1, and the file and the way out in its last line."""
+    (volume / ".aim").mkdir()
+    (volume / ".aim/VERSION").write_text("9.0", encoding="utf-8")
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-R", "10001:10001", volume / ".aim"], check=True)
+    with training(pod, volume) as empty, empty.running(container) as tracking:
+        code, line = tracking.ended()
+    assert code == 1
+    assert "/aim/.aim/VERSION says 9.0" in line
+
+
+def test_a_taken_port_ends_the_tracking_server(server: Pod, container: Manifest) -> None:
+    """With a status that is not 0, and the reason in its log."""
+    with server.running(container) as first:
+        await_tracking(first)
+        with server.running(container) as second:
+            assert second.process.wait(60) != 0
+            assert "address already in use" in second.logs
+
+
+def test_the_base_path_is_that_of_the_tracking_server_and_its_probes(chart: cdk8s.Chart, volume: Path) -> None:
+    """Recording works below it, and nothing is beside it."""
+    AimServer(chart, "server", storage=dynamic(chart)).add_tracking(base_path="/track")
+    manifests = list(cdk8s.Testing.synth(chart))
+    (template,) = [template for manifest in manifests if (template := pod_template(manifest))]
+    container = template["spec"]["containers"][1]
+    path = container["readinessProbe"]["httpGet"]["path"]
+    with running(manifests, volume) as server, server.running(container) as tracking:
+        wait_for(lambda: tracking.get(path, port=TRACKING, timeout=2), seconds=60, still=tracking)
+        assert tracking.get("/status/", port=TRACKING) is None
+        assert_all_there(written(server.client("write", repository=f"{URL}/track")), server)
+
+
+@pytest.mark.parametrize("umask", ["022", "002"])
+def test_another_user_cannot_write_not_even_one_of_the_group(server: Pod, umask: str) -> None:
+    """Why `attach` sets the user: the owner's group and an open umask are not enough."""
+    if os.geteuid() != 0:
+        skip("only root can become another user")
+    written(server.client("write"))
+    server.identity = ["--setuid=10002", "--setgid=10001"]
+    write = ["/bin/sh", "-c", f'umask {umask} && exec "$@" 2>&1', "sh", ENVIRONMENT / "bin/python", CLIENT, "write"]
+    writer = server.start(*write, "/aim")
+    output, _ = writer.communicate(timeout=60)
+    assert writer.returncode != 0
+    assert "PermissionError" in output or "readonly database" in output
