@@ -26,7 +26,8 @@ def problems(manifests: list[Manifest]) -> list[str]:
 
 def pod_template(manifest: Manifest) -> Manifest | None:
     """The pod template of a workload; None for anything else."""
-    template: Manifest | None = manifest.get("spec", {}).get("template")
+    spec = manifest.get("spec", {}).get("jobTemplate", manifest).get("spec", {})
+    template: Manifest | None = spec.get("template")
     return template
 
 

@@ -1,0 +1,57 @@
+"""A distributed training Job, several pods at once: each records a run of its own, as a run of Aim's has one writer.
+
+What belongs together is found by what the runs have in common: `run.job == "distributed"`.
+"""
+
+import cdk8s
+
+from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, NfsExport, StorageSource, harden
+from constructs_lib.plus import kplus
+
+NFS = NfsExport(server="nfs.example.com", path="/exports/aim", mount_options=["nfsvers=4.1"])
+WORKERS = 4
+
+# as torchrun would, but for the training: a rank for each pod, made-up metrics
+TRAIN = """
+import os, random, time
+import aim
+
+rank = int(os.environ["JOB_COMPLETION_INDEX"])
+run = aim.Run(repo=os.environ["AIM_REPO"], experiment="distributed")
+run["job"], run["rank"] = "distributed", rank
+for step in range(50):
+    run.track(random.random() / (step + 1), name="loss", step=step, context={"rank": rank})
+    time.sleep(0.1)
+run.close()
+"""
+
+
+def add(
+    app: cdk8s.App, *, namespace: str = "vision", source: StorageSource = NFS, image: str = DEFAULT_IMAGE
+) -> cdk8s.Chart:
+    """Add the chart to an app."""
+    chart = cdk8s.Chart(app, "distributed", namespace=namespace, disable_resource_name_hashes=True)
+    AimNamespace(chart, "namespace")
+    storage = AimStorage(chart, "storage", source=source, size="1Ti")
+    AimServer(chart, "server", storage=storage, image=image)
+    job = kplus.Job(chart, "train", metadata=cdk8s.ApiObjectMetadata(name="train"))
+    job.add_container(
+        image=image,
+        image_pull_policy=kplus.ImagePullPolicy.IF_NOT_PRESENT,
+        command=["python3", "-c", TRAIN],
+        resources=kplus.ContainerResources(memory=kplus.MemoryResources(request=cdk8s.Size.mebibytes(256))),
+    )
+    storage.attach(job)
+    harden(job)
+    cdk8s.ApiObject.of(job).add_json_patch(  # cdk8s-plus-27 has no words for these
+        cdk8s.JsonPatch.add("/spec/completionMode", "Indexed"),
+        cdk8s.JsonPatch.add("/spec/completions", WORKERS),
+        cdk8s.JsonPatch.add("/spec/parallelism", WORKERS),
+    )
+    return chart
+
+
+if __name__ == "__main__":
+    app = cdk8s.App()
+    add(app)
+    app.synth()
