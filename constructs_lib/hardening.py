@@ -6,7 +6,7 @@ Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 from __future__ import annotations
 
 from constructs_lib.plus import k8s, kplus
-from constructs_lib.pods import PodOrWorkload, add_to_pod, leave_out_of_pod
+from constructs_lib.pods import PodOrWorkload, add_to_pod, leave_out_defaults
 from constructs_lib.storage import Owner
 
 
@@ -30,8 +30,7 @@ def harden(workload: PodOrWorkload) -> None:
     """Add to a pod, and to the containers that it has so far, what cdk8s-plus-27 has no words for."""
     seccomp = k8s.SeccompProfile(type="RuntimeDefault")
     add_to_pod(workload, {"securityContext/seccompProfile": seccomp, "enableServiceLinks": False})
-    if not workload.host_network:
-        leave_out_of_pod(workload, "hostNetwork")
+    leave_out_defaults(workload)
     for index in range(len(workload.containers)):
         harden_container(workload, index)
 

@@ -16,10 +16,19 @@ def add_to_pod(workload: PodOrWorkload, fields: dict[str, object]) -> None:
         cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.add(f"{_spec(workload)}/{field}", value))
 
 
-def leave_out_of_pod(workload: PodOrWorkload, *fields: str) -> None:
-    """Take out fields that the API server drops: with them, every `kubectl apply` would answer "configured"."""
-    for field in fields:
-        cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.remove(f"{_spec(workload)}/{field}"))
+def leave_out_defaults(workload: PodOrWorkload) -> None:
+    """Take out what cdk8s-plus always writes and the API server drops: see `leave_out_of_pod`."""
+    if not workload.host_network:
+        leave_out_of_pod(workload, "hostNetwork")
+    waits = isinstance(workload, kplus.Deployment | kplus.StatefulSet) and workload.min_ready.to_seconds()
+    waits = waits or (isinstance(workload, kplus.DaemonSet) and workload.min_ready_seconds)
+    if not waits:
+        cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.remove("/spec/minReadySeconds"))
+
+
+def leave_out_of_pod(workload: PodOrWorkload, field: str) -> None:
+    """Take out a field that the API server drops: with it, every `kubectl apply` would answer "configured"."""
+    cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.remove(f"{_spec(workload)}/{field}"))
 
 
 def _spec(workload: PodOrWorkload) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from constructs_lib.errors import require
 from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import kplus
-from constructs_lib.pods import PodOrWorkload, add_to_pod, leave_out_of_pod
+from constructs_lib.pods import PodOrWorkload, add_to_pod, leave_out_defaults, leave_out_of_pod
 from constructs_lib.process import REPOSITORY
 
 if TYPE_CHECKING:
@@ -72,5 +72,4 @@ def let_record(storage: AimStorage, workload: PodOrWorkload, *, share_node: bool
     # a pod's volumes are in the order of its containers' mounts: nothing that is mounted later comes before
     volumes = list(dict.fromkeys(mount.volume.name for mount in workload.containers[0].mounts))
     leave_out_of_pod(workload, f"volumes/{volumes.index(volume.name)}/persistentVolumeClaim/readOnly")
-    if not workload.host_network:
-        leave_out_of_pod(workload, "hostNetwork")
+    leave_out_defaults(workload)

@@ -309,8 +309,6 @@ class _Pod:
         }
         add_to_pod(deployment, {field: value for field, value in fields.items() if value})
         leave_out_of_pod(deployment, "volumes/0/persistentVolumeClaim/readOnly")
-        # the API server drops a zero here, and every kubectl apply would answer "configured"
-        cdk8s.ApiObject.of(deployment).add_json_patch(cdk8s.JsonPatch.remove("/spec/minReadySeconds"))
 
 
 def _check_service(service: ServiceOptions, *, allow_anonymous: bool) -> None:

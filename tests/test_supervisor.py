@@ -230,6 +230,19 @@ def test_a_dead_indexer_ends_the_container(manifests: list[Manifest], volume: Pa
         wait_for(lambda: next(iter(runs)) in (server.get(search) or ""), seconds=30, still=server)
 
 
+def test_a_run_that_ended_while_the_indexer_was_held_up_is_found(
+    manifests: list[Manifest], volume: Path, trainer: Pod
+) -> None:
+    """Aim indexes a run when it sees it change, and would never see this one: it looks again twice a minute."""
+    with running(manifests, volume) as server:
+        server.await_ready()
+        for name in ("STOP", "CONT"):
+            server.start("/bin/sh", "-c", f'kill -{name} $(pgrep -f "[s]upervisor index")').wait(10)
+            if name == "STOP":
+                runs = written(trainer.client("write"))
+        assert_all_there(runs, server)
+
+
 def test_a_volume_that_disappears_ends_the_container(manifests: list[Manifest], volume: Path, trainer: Pod) -> None:
     """Ten seconds without the repository kill `aim up`'s indexer for good; the next container serves again."""
     with running(manifests, volume) as server:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -14,6 +16,8 @@ from typing import Any
 
 from . import Refusal
 from .repository import open_repository, prepare_web_server
+
+_AGAIN_SECONDS = 30
 
 
 def index(options: argparse.Namespace) -> None:
@@ -40,7 +44,12 @@ def index(options: argparse.Namespace) -> None:
         "watching running runs": indexer.chunk_change_observer,
         "closing lost runs": statuses._monitor_thread,
     }
-    _watch_threads(threads, reasons, stopping)
+    for second in itertools.count(1):
+        if stopping.wait(1):
+            break
+        _check_threads(threads, reasons)
+        if second % _AGAIN_SECONDS == 0:
+            _look_again(indexer)
     end = time.monotonic() + 3
     while indexer.indexing_queue.unfinished_tasks and time.monotonic() < end:
         time.sleep(0.05)
@@ -51,8 +60,19 @@ def _note_death(reasons: dict[str, str], death: Any) -> None:
     reasons[death.thread.name] = f"{death.exc_type.__name__}: {death.exc_value}"
 
 
-def _watch_threads(threads: dict[str, threading.Thread], reasons: dict[str, str], stopping: threading.Event) -> None:
-    while not stopping.wait(1):
-        for task, thread in threads.items():
-            if not thread.is_alive():
-                raise Refusal(f"Aim's thread for {task} died: {reasons.get(thread.name, 'for no reason that it told')}")
+def _check_threads(threads: dict[str, threading.Thread], reasons: dict[str, str]) -> None:
+    for task, thread in threads.items():
+        if not thread.is_alive():
+            raise Refusal(f"Aim's thread for {task} died: {reasons.get(thread.name, 'for no reason that it told')}")
+
+
+def _look_again(indexer: Any) -> None:
+    """Index what is watched once more.
+
+    Aim indexes a run when it changes. One that had ended before it was watched, or that was found half-made, would not
+    be found by any search until the next start.
+    """
+    indexer._corrupted_runs.clear()
+    for run in list(indexer._watches) if indexer.indexing_queue.empty() else ():
+        with contextlib.suppress(OSError):  # it has been deleted
+            indexer.add_run_to_queue(run)

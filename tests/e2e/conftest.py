@@ -58,11 +58,11 @@ class Volumes:
         """Run a shell script where /host is the node's disk and /nfs the NFS export."""
         return kube.kubectl("exec", "-n", self.namespace, "janitor", "--", "sh", "-ec", script)
 
-    def kill(self, pod: Manifest, command: str) -> None:
-        """SIGKILL processes of a pod on the node, those with a word in their command line."""
+    def signal(self, pod: Manifest, command: str, name: str = "KILL") -> None:
+        """Send a signal to processes of a pod on the node, those with words in their command line."""
         uid = pod["metadata"]["uid"].replace("-", "[-_]")  # in the name of the control group
         found = f"$(grep -l '{uid}' /proc/[0-9]*/cgroup | cut -d/ -f3)"
-        self.run(f"for id in {found}; do grep -q {command} /proc/$id/cmdline && kill -9 $id || true; done")
+        self.run(f"for id in {found}; do grep -qz {command} /proc/$id/cmdline && kill -{name} $id || true; done")
 
     def host_path(self, name: str, *, owner: int = kube.UID) -> Manifest:
         """Storage of an instance on a new folder of the node."""

@@ -202,6 +202,11 @@ def writer(
     return pod(name, namespace, command, volumes={"/aim": claim}, **pod_options)
 
 
+def remote_writer(name: str, namespace: str, url: str, *options: object) -> Manifest:
+    """A pod that records runs over the network, as a user of its own."""
+    return pod(name, namespace, ["python3", "-c", CLIENT, "write", url, "--name", name, *map(str, options)], user=4711)
+
+
 def finished(name: str, namespace: str, *, seconds: float = 180) -> list[Manifest]:
     """Wait until a pod has succeeded; the lines of JSON that it printed."""
 

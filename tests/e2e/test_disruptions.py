@@ -83,7 +83,7 @@ def pod_deletion(site: Site) -> None:
 
 def container_kill(site: Site) -> None:
     """SIGKILL of everything in the container at once, from the node."""
-    site.volumes.kill(kube.server_pod(site.namespace), "supervisor")
+    site.volumes.signal(kube.server_pod(site.namespace), "supervisor")
 
 
 def eviction(site: Site) -> None:

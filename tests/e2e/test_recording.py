@@ -1,0 +1,173 @@
+"""Recording from other pods: every example, writers at once over volume and network, and what befalls them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import cdk8s
+import pytest
+
+from constructs_lib import NfsExport
+from examples import distributed, existing_claim, remote_tracking, report, shared_volume
+from tests.e2e import kube
+from tests.e2e.conftest import Volumes, instance, measured
+from tests.e2e.kube import Client, Manifest
+
+
+def export(volumes: Volumes, name: str) -> NfsExport:
+    """A new folder of the NFS export."""
+    return NfsExport(**volumes.nfs_export(name)["nfs"])
+
+
+def applied(app: cdk8s.App, *, ready: str) -> None:
+    """Synthesize and apply charts, await the server in a namespace; a second apply says that nothing changed."""
+    app.synth()
+    kube.kubectl("apply", "-f", app.outdir)
+    kube.ready(ready)
+    again = kube.kubectl("apply", "-f", app.outdir)
+    assert all(line.endswith(" unchanged") for line in again.splitlines()), again
+
+
+def complete(job: str, namespace: str) -> str:
+    """Wait for a Job; what its pods said."""
+    kube.kubectl("wait", "-n", namespace, "--for=condition=Complete", f"job/{job}", "--timeout=170s")
+    return kube.kubectl("logs", "-n", namespace, f"job/{job}")
+
+
+def points(namespace: str, count: int, *, of_each: int) -> None:
+    """Wait until the server of a namespace has so many runs with so many points each.
+
+    A pod that begins before the server has made the repository may fail, leave an empty run, and be tried again.
+    """
+
+    def whole() -> int:
+        return list(kube.counted(namespace).values()).count(of_each)
+
+    kube.wait_for(lambda: whole() == count, seconds=60, what=f"{count} runs")
+
+
+def test_the_shared_volume_and_a_claim_of_others(namespace: str, tmp_path: Path, volumes: Volumes) -> None:
+    """A Job's run is there, and so is that of a Deployment of another project, while it goes on."""
+    app, others = (cdk8s.App(outdir=str(tmp_path / name)) for name in ("ours", "others"))
+    shared_volume.add(app, namespace=namespace, source=export(volumes, namespace), image=kube.IMAGE)
+    existing_claim.add(others, namespace=namespace, image=kube.IMAGE)
+    applied(app, ready=namespace)
+    applied(others, ready=namespace)
+    complete("train", namespace)
+    client = Client(namespace=namespace)
+    client.start()
+    kube.wait_for(lambda: experiments(client, namespace) == {"shared-volume", "evaluation"}, seconds=60)
+    assert experiments(client, namespace, going_on=True) == {"evaluation"}
+
+
+def experiments(client: Client, namespace: str, *, going_on: bool = False) -> set[str]:
+    """The experiments that the server's pages list; those with a run that has not ended, or all."""
+    found, url = set(), f"http://aim.{namespace}.svc/api/experiments/"
+    for experiment in json.loads(client.get(url)):
+        runs = json.loads(client.get(f"{url}{experiment['id']}/runs/"))["runs"]
+        if runs and (not going_on or any(run["end_time"] is None for run in runs)):
+            found.add(experiment["name"])
+    return found
+
+
+def test_remote_tracking_from_a_namespace_that_is_admitted(tmp_path: Path) -> None:
+    """A Job of another namespace records; strangers reach neither server, and training not the web server."""
+    with kube.namespaces(3) as (home, training, strangers):
+        for name in (training, strangers):
+            kube.kubectl("create", "namespace", name)
+        app = cdk8s.App(outdir=str(tmp_path))
+        remote_tracking.add(app, namespace=home, training=training, image=kube.IMAGE)
+        applied(app, ready=home)
+        complete("train", training)
+        points(home, 1, of_each=100)
+        inside, outside = Client(namespace=training), Client(namespace=strangers)
+        inside.start()
+        outside.start()
+        assert "OK" in inside.get(f"http://aim.{home}.svc:53800/status/")
+        for client, port in ((inside, 80), (outside, 80), (outside, 53800)):
+            with pytest.raises(kube.FailedError, match="timed out"):
+                client.get(f"http://aim.{home}.svc:{port}/status/", seconds=3)
+
+
+def test_a_distributed_job(namespace: str, tmp_path: Path, volumes: Volumes) -> None:
+    """Each of its pods records a run, all at once."""
+    app = cdk8s.App(outdir=str(tmp_path))
+    distributed.add(app, namespace=namespace, source=export(volumes, namespace), image=kube.IMAGE)
+    applied(app, ready=namespace)
+    complete("train", namespace)
+    points(namespace, distributed.WORKERS, of_each=50)
+
+
+def test_a_report(namespace: str, tmp_path: Path) -> None:
+    """A CronJob reads what was recorded, on the node of the server."""
+    app = cdk8s.App(outdir=str(tmp_path))
+    report.add(app, namespace=namespace, image=kube.IMAGE)
+    applied(app, ready=namespace)
+    kube.apply(kube.writer("first", namespace, kube.claim_of("aim")))
+    kube.written("first", namespace)
+    kube.kubectl("create", "job", "-n", namespace, "--from=cronjob/report", "now")
+    assert "first: 0.0000" in complete("now", namespace)
+
+
+def both(namespace: str, storage: Manifest, folder: Path) -> Client:
+    """A server with a tracking server beside it, both answering; a pod that asks them."""
+    kube.kubectl("apply", "-f", kube.synthesized(folder, aim=instance(namespace, storage, tracking={})))
+    kube.ready(namespace)
+    client = Client(namespace=namespace)
+    client.start()
+    return client
+
+
+def test_writers_over_volume_and_network_lose_nothing(namespace: str, folder: Path, volumes: Volumes) -> None:
+    """Six at once, listed while they run; the tracking server is killed, then the pod deleted; all is there after."""
+    client = both(namespace, volumes.nfs_export(namespace), folder)
+    options = ("--points", 300, "--pause", 0.2)
+    claim, url = kube.claim_of("aim"), f"aim://aim.{namespace}.svc:53800"
+    names = [f"{way}-{number}" for way in ("volume", "network") for number in range(3)]
+    for name in names:
+        over_volume = name.startswith("volume")
+        kube.apply(
+            kube.writer(name, namespace, claim, *options)
+            if over_volume
+            else kube.remote_writer(name, namespace, url, *options)
+        )
+    kube.wait_for(lambda: experiments(client, namespace, going_on=True) == set(names), seconds=60)
+    volumes.signal(kube.server_pod(namespace), "accept")
+    begin = time.monotonic()
+    kube.wait_for(lambda: client.get(f"http://aim.{namespace}.svc:53800/status/", seconds=2), seconds=60)
+    measured("tracking server killed to answering again", time.monotonic() - begin)
+    kube.kubectl("delete", "pod", "-n", namespace, kube.server_pod(namespace)["metadata"]["name"])
+    runs = {run: count for name in names for run, count in kube.written(name, namespace, seconds=240).items()}
+    assert len(runs) == 6
+    kube.await_runs(runs, namespace)
+
+
+def test_a_busy_web_server_shuts_nobody_out_who_records(namespace: str, folder: Path, volumes: Volumes) -> None:
+    """Pods are ready as a whole; a run can begin all the same while the web server answers no probe."""
+    both(namespace, volumes.host_path(namespace), folder)
+    pod = kube.server_pod(namespace)
+    for processes in ("43800", "spawn_main"):
+        volumes.signal(pod, processes, "STOP")
+    name = pod["metadata"]["name"]
+    kube.kubectl("wait", "-n", namespace, "--for=condition=Ready=false", f"pod/{name}", "--timeout=100s")
+    kube.apply(kube.remote_writer("meanwhile", namespace, f"aim://aim.{namespace}.svc:53800"))
+    runs = kube.written("meanwhile", namespace)
+    for processes in ("43800", "spawn_main"):
+        volumes.signal(pod, processes, "CONT")
+    kube.await_runs(runs, namespace)
+
+
+def test_a_lock_holds_among_the_containers_of_the_pod(namespace: str, folder: Path, volumes: Volumes) -> None:
+    """They see each other's processes, so Aim does not take the lock of a live holder in the other container."""
+    both(namespace, volumes.host_path(namespace), folder)
+    client = ["--", "python3", "-c", kube.CLIENT]
+    command = ["kubectl", "exec", "-n", namespace, "deployment/aim"]
+    keep = [*command, "-c", "tracking", *client, "keep_creation_lock", "/aim", "--pause", "10"]
+    with subprocess.Popen(keep, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        waited = kube.kubectl(*command[1:], "-c", "aim", *client, "await_creation_lock", "/aim")
+    assert float(waited.split()[-1]) > 3
