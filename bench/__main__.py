@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench import serving, synthesis
+from bench import recording, serving, synthesis
 
 synthesis.main()
 serving.main()
+recording.main()

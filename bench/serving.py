@@ -33,10 +33,19 @@ def manifests(command: str | None = None) -> list[Manifest]:
     return found
 
 
-def memory(server: Pod) -> float:
-    """MiB of everything in the pod, shared pages counted once."""
-    show = "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | grep ^Pss: "
-    lines = server.start("/bin/sh", "-c", show).communicate()[0].splitlines()
+def memory(server: Pod, *, within: int | None = None) -> float:
+    """MiB of everything in the pod but its clients, or of one process and its children; shared pages counted once."""
+    script = """
+    for process in /proc/[0-9]*; do
+        grep -qs aim_client $process/cmdline || grep -hs "^Pss: " $process/smaps_rollup
+    done
+    """
+    if within is None:
+        lines = server.start("/bin/sh", "-c", script).communicate()[0].splitlines()
+    else:
+        children = Path(f"/proc/{within}/task/{within}/children").read_text(encoding="ascii").split()
+        texts = [Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii") for pid in (within, *children)]
+        lines = [line for text in texts for line in text.splitlines() if line.startswith("Pss:")]
     return sum(int(line.split()[1]) for line in lines) / 1024
 
 

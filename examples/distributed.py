@@ -5,7 +5,7 @@ What belongs together is found by what the runs have in common: `run.job == "dis
 
 import cdk8s
 
-from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, NfsExport, StorageSource, harden
+from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, NfsExport, harden
 from constructs_lib.plus import kplus
 
 NFS = NfsExport(server="nfs.example.com", path="/exports/aim", mount_options=["nfsvers=4.1"])
@@ -26,13 +26,11 @@ run.close()
 """
 
 
-def add(
-    app: cdk8s.App, *, namespace: str = "vision", source: StorageSource = NFS, image: str = DEFAULT_IMAGE
-) -> cdk8s.Chart:
+def add(app: cdk8s.App, *, namespace: str = "vision", image: str = DEFAULT_IMAGE) -> cdk8s.Chart:
     """Add the chart to an app."""
     chart = cdk8s.Chart(app, "distributed", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=source, size="1Ti")
+    storage = AimStorage(chart, "storage", source=NFS, size="1Ti")
     AimServer(chart, "server", storage=storage, image=image)
     job = kplus.Job(chart, "train", metadata=cdk8s.ApiObjectMetadata(name="train"))
     job.add_container(

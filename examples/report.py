@@ -2,7 +2,7 @@
 
 import cdk8s
 
-from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, DynamicVolume, StorageSource, harden
+from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, DynamicVolume, harden
 from constructs_lib.plus import kplus
 
 REPORT = """
@@ -19,13 +19,11 @@ for experiment, loss in sorted(best.items()):
 """
 
 
-def add(
-    app: cdk8s.App, *, namespace: str = "vision", source: StorageSource | None = None, image: str = DEFAULT_IMAGE
-) -> cdk8s.Chart:
+def add(app: cdk8s.App, *, namespace: str = "vision", image: str = DEFAULT_IMAGE) -> cdk8s.Chart:
     """Add the chart to an app."""
     chart = cdk8s.Chart(app, "report", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=source or DynamicVolume(), size="100Gi")
+    storage = AimStorage(chart, "storage", source=DynamicVolume(), size="100Gi")
     AimServer(chart, "server", storage=storage, image=image)
     report = kplus.CronJob(
         chart,

@@ -29,6 +29,20 @@ def write(options: argparse.Namespace) -> None:
         print(json.dumps({"hash": run.hash, "points": options.points}), flush=True)
 
 
+def rush(options: argparse.Namespace) -> None:
+    """Record points as fast as it goes, from a given time on; print how many, and when that began and ended."""
+    import aim
+
+    run = aim.Run(repo=options.repository, experiment=options.name, log_system_params=False)
+    run.track(0, name="loss", step=0)
+    time.sleep(max(0, options.begin - time.time()))
+    begin = time.time()
+    for step in range(1, options.points + 1):
+        run.track(step, name="loss", step=step)
+    run.close()
+    print(json.dumps({"points": options.points, "begin": begin, "end": time.time()}), flush=True)
+
+
 def init(options: argparse.Namespace) -> None:
     """Make a repository."""
     from aim.sdk.repo import Repo
@@ -103,5 +117,6 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--points", type=int, default=20)
     parser.add_argument("--pause", type=float, default=0)
+    parser.add_argument("--begin", type=float, default=0, help="seconds since the epoch")
     arguments = parser.parse_args()
     globals()[arguments.action](arguments)

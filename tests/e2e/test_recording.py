@@ -9,26 +9,36 @@ from pathlib import Path
 
 import cdk8s
 import pytest
+import yaml
 
-from constructs_lib import NfsExport
 from examples import distributed, existing_claim, remote_tracking, report, shared_volume
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
 
 
-def export(volumes: Volumes, name: str) -> NfsExport:
-    """A new folder of the NFS export."""
-    return NfsExport(**volumes.nfs_export(name)["nfs"])
+def applied(app: cdk8s.App, *, ready: str, folder: str = "") -> None:
+    """Synthesize and apply charts, await the server in a namespace; a second apply says that nothing changed.
 
-
-def applied(app: cdk8s.App, *, ready: str) -> None:
-    """Synthesize and apply charts, await the server in a namespace; a second apply says that nothing changed."""
+    A folder of the node takes the place of an export: without the kernel's NFS client, as on the project's own
+    cluster, each pod has a mount, and locks, of its own, which no several writers survive.
+    """
     app.synth()
+    for file in Path(app.outdir).iterdir() if folder else ():
+        manifests = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        for volume in (each["spec"] for each in manifests if each["kind"] == "PersistentVolume"):
+            del volume["nfs"], volume["mountOptions"]
+            volume["hostPath"] = {"path": folder}
+        file.write_text(yaml.safe_dump_all(manifests), encoding="utf-8")
     kube.kubectl("apply", "-f", app.outdir)
     kube.ready(ready)
     again = kube.kubectl("apply", "-f", app.outdir)
     assert all(line.endswith(" unchanged") for line in again.splitlines()), again
+
+
+def folder_of(volumes: Volumes, name: str) -> str:
+    """A new folder of the node."""
+    return str(volumes.host_path(name)["hostPath"]["path"])
 
 
 def complete(job: str, namespace: str) -> str:
@@ -52,9 +62,9 @@ def points(namespace: str, count: int, *, of_each: int) -> None:
 def test_the_shared_volume_and_a_claim_of_others(namespace: str, tmp_path: Path, volumes: Volumes) -> None:
     """A Job's run is there, and so is that of a Deployment of another project, while it goes on."""
     app, others = (cdk8s.App(outdir=str(tmp_path / name)) for name in ("ours", "others"))
-    shared_volume.add(app, namespace=namespace, source=export(volumes, namespace), image=kube.IMAGE)
+    shared_volume.add(app, namespace=namespace, image=kube.IMAGE)
     existing_claim.add(others, namespace=namespace, image=kube.IMAGE)
-    applied(app, ready=namespace)
+    applied(app, ready=namespace, folder=folder_of(volumes, namespace))
     applied(others, ready=namespace)
     complete("train", namespace)
     client = Client(namespace=namespace)
@@ -95,8 +105,8 @@ def test_remote_tracking_from_a_namespace_that_is_admitted(tmp_path: Path) -> No
 def test_a_distributed_job(namespace: str, tmp_path: Path, volumes: Volumes) -> None:
     """Each of its pods records a run, all at once."""
     app = cdk8s.App(outdir=str(tmp_path))
-    distributed.add(app, namespace=namespace, source=export(volumes, namespace), image=kube.IMAGE)
-    applied(app, ready=namespace)
+    distributed.add(app, namespace=namespace, image=kube.IMAGE)
+    applied(app, ready=namespace, folder=folder_of(volumes, namespace))
     complete("train", namespace)
     points(namespace, distributed.WORKERS, of_each=50)
 
@@ -123,7 +133,7 @@ def both(namespace: str, storage: Manifest, folder: Path) -> Client:
 
 def test_writers_over_volume_and_network_lose_nothing(namespace: str, folder: Path, volumes: Volumes) -> None:
     """Six at once, listed while they run; the tracking server is killed, then the pod deleted; all is there after."""
-    client = both(namespace, volumes.nfs_export(namespace), folder)
+    client = both(namespace, volumes.host_path(namespace), folder)
     options = ("--points", 300, "--pause", 0.2)
     claim, url = kube.claim_of("aim"), f"aim://aim.{namespace}.svc:53800"
     names = [f"{way}-{number}" for way in ("volume", "network") for number in range(3)]

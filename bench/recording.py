@@ -1,0 +1,88 @@
+"""Points a second over the volume and over the network, and what the pod needs for it; ours and the bare commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import cdk8s
+
+from bench.serving import memory, own_folder
+from constructs_lib import AimServer
+from tests.building import dynamic
+from tests.e2e.guide import COMMAND
+from tests.manifest_rules import Manifest, pod_template
+from tests.sandbox import Pod, running, wait_for
+
+URL = "aim://127.0.0.1:53800"
+WAYS = {"volume": ("/aim", 8000), "network": (URL, 1500)}
+"""Repository, and points of each client: enough for some seconds."""
+
+CLIENTS = (1, 4, 16)
+BARE = ["aim", "server", "--host", "0.0.0.0", "--repo", "/aim"]
+CHEAP = "/api/projects/pinned-sequences"
+
+
+def manifests(*, bare: bool) -> list[Manifest]:
+    """A server with a tracking server beside it; by our commands, or by Aim's own."""
+    chart = cdk8s.Chart(cdk8s.App(outdir=tempfile.mkdtemp()), "chart", namespace="bench")
+    AimServer(chart, "server", storage=dynamic(chart)).add_tracking()
+    found: list[Manifest] = list(cdk8s.Testing.synth(chart))
+    containers = _containers(found)
+    if bare:
+        containers[0]["command"], containers[1]["command"] = ["/bin/sh", "-c", COMMAND], BARE
+    return found
+
+
+def _containers(found: list[Manifest]) -> list[Manifest]:
+    (pod,) = [template["spec"] for manifest in found if (template := pod_template(manifest))]
+    return list(pod["containers"])
+
+
+def rate(server: Pod, way: str, clients: int) -> float:
+    """Points a second of so many clients at once, from the first point of the first to the close of the last."""
+    repository, points = WAYS[way]
+    begin = time.time() + 4 + 2 * clients  # each takes a second or two of a core to import Aim
+    options = ("--points", points, "--begin", begin)
+    started = [server.client("rush", "--name", f"{way}-{n}", *options, repository=repository) for n in range(clients)]
+    done = [json.loads(client.communicate(timeout=300)[0]) for client in started]
+    seconds = max(each["end"] for each in done) - min(each["begin"] for each in done)
+    return float(sum(each["points"] for each in done) / seconds)
+
+
+def measure(volume: Path, *, bare: bool) -> dict[str, float]:
+    """One pod: idle, and under every load."""
+    found = manifests(bare=bare)
+    with ExitStack() as stack:
+        server = stack.enter_context(running(found, volume))
+        server.await_ready(CHEAP)
+        tracking = stack.enter_context(server.running(_containers(found)[1]))
+        wait_for(lambda: tracking.get("/status/", port=53800, timeout=2), seconds=60, still=tracking)
+        time.sleep(3)
+        measured = memories(server, tracking, "idle")
+        for way in WAYS:
+            for clients in CLIENTS:
+                measured[f"{way}, {clients} clients, points/s"] = rate(server, way, clients)
+        return measured | memories(server, tracking, "after the load")
+
+
+def memories(server: Pod, tracking: Pod, when: str) -> dict[str, float]:
+    """MiB of either container; the bare tracking server is two processes."""
+    both, remote = memory(server), memory(server, within=tracking.pid)
+    return {f"web server, {when}, MiB": both - remote, f"tracking server, {when}, MiB": remote}
+
+
+def main() -> None:
+    """Measure both, on an empty volume each, and print them and their ratio."""
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        ours = measure(own_folder(root, "ours"), bare=False)
+        print("recording: ours measured, now the bare commands", file=sys.stderr)
+        bare = measure(own_folder(root, "bare"), bare=True)
+    print("\nrecording, empty volume:                 ours     bare    ours / bare")
+    for name, value in ours.items():
+        print(f"{name:36} {value:8.0f} {bare[name]:8.0f} {value / bare[name]:10.2f}")
