@@ -7,7 +7,7 @@
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
 #   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
 #   make image IMAGE=name:tag [PUSH=1]                the container image; pushed, its digest is printed
-#   make snapshots schema lock                        make committed files anew
+#   make snapshots schema imports lock                make committed files anew
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,7 +21,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth test lint bench cluster cluster-down e2e image snapshots schema lock clean
+.PHONY: synth test lint bench cluster cluster-down e2e image snapshots schema imports lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
@@ -57,6 +57,9 @@ snapshots: .venv/.dev
 schema: .venv/.app
 	@python -m app.schema > instances/schema.json
 	python -m app.reference > docs/instances.md
+
+imports: node_modules/.done
+	@npx cdk8s import
 
 lock: .venv/.dev
 	@compile() { uv pip compile --quiet --universal --upgrade --no-header --no-annotate "$$@"; }

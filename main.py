@@ -2,13 +2,15 @@
 
 import os
 import sys
+from itertools import groupby
 from pathlib import Path
 
-from app import cdk8s
+from app import argocd, cdk8s
 from app.charts import add_instance
 from app.errors import InputError
-from app.output import publish, staged
+from app.output import SETTINGS, publish, staged
 from app.reading import Source, read_instances
+from app.settings import read_settings
 
 GUIDE_ADDRESS = "123.12.123.12"
 
@@ -16,18 +18,31 @@ HERE = Path(__file__).resolve().parent
 
 
 def synth(instances: Path, outdir: Path) -> None:
-    """Write the manifests of an instance file, or of a folder of them."""
+    """Write the manifests of an instance file, or of a folder of them; and Argo CD's, where there are settings."""
     sources = read_instances(instances)
+    made = {source.file: source.path for source in sources}
     for source in sources:
         _warn(source)
     with staged(outdir) as staging:
-        tree = cdk8s.App(outdir=str(staging))
-        for source in sources:
-            add_instance(tree, source)
-        tree.synth()
-        files = publish(staging, outdir, sources)
+        for cluster, here in groupby(sorted(sources, key=_cluster), key=_cluster):
+            tree = cdk8s.App(outdir=str(staging / cluster))
+            for source in here:
+                add_instance(tree, source)
+            tree.synth()
+        settings = outdir.resolve().parent / SETTINGS
+        if settings.exists():
+            tree = cdk8s.App(outdir=str(staging / argocd.FOLDER))
+            argocd.add_applications(tree, sources, read_settings(settings))
+            tree.synth()
+            made |= {argocd.file_of(source): source.path for source in sources}
+            made[argocd.ROOT_FILE] = settings
+        files = publish(staging, outdir, made)
     for file in files:
         print(os.path.relpath(file))
+
+
+def _cluster(source: Source) -> str:
+    return source.instance.cluster or ""
 
 
 def _warn(source: Source) -> None:

@@ -26,7 +26,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class _Model(BaseModel):
+class StrictModel(BaseModel):
+    """Known keys only, spelled as Kubernetes spells them."""
+
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
@@ -44,7 +46,7 @@ class _Model(BaseModel):
         return {key: each for key, each in filled.items() if each is not None}
 
 
-class _OneOf(_Model):
+class OneOf(StrictModel):
     """A model of which exactly one of some keys must be written."""
 
     one_of: ClassVar[tuple[str, ...]]
@@ -62,7 +64,7 @@ class _OneOf(_Model):
         return self
 
 
-class Owner(_Model):
+class Owner(StrictModel):
     """Whom every writer runs as. On NFS and host paths the exported directory must belong to it."""
 
     uid: Id = 10001
@@ -71,7 +73,7 @@ class Owner(_Model):
     """Group id, not 0. Default: 10001."""
 
 
-class Nfs(_Model):
+class Nfs(StrictModel):
     """A directory that an NFS server exports."""
 
     server: str
@@ -82,7 +84,7 @@ class Nfs(_Model):
     """Passed to `mount`, such as nfsvers=4.1. Default: none, node and server agree on the version."""
 
 
-class SecretRef(_Model):
+class SecretRef(StrictModel):
     """A Secret and its namespace."""
 
     name: str
@@ -91,7 +93,7 @@ class SecretRef(_Model):
     """Namespace of the Secret."""
 
 
-class Csi(_Model):
+class Csi(StrictModel):
     """A volume that a CSI driver knows by a handle."""
 
     driver: str
@@ -108,25 +110,25 @@ class Csi(_Model):
     """Passed to the driver. Default: none."""
 
 
-class HostPath(_Model):
+class HostPath(StrictModel):
     """A directory of the node, which must exist; for trials on a single node."""
 
     path: str
     """Absolute path on the node."""
 
 
-class Dynamic(_Model):
+class Dynamic(StrictModel):
     """A volume that the cluster makes. `{}` is all there is to write."""
 
 
-class ExistingClaim(_Model):
+class ExistingClaim(StrictModel):
     """A PersistentVolumeClaim that exists in the instance's namespace."""
 
     name: str
     """Name of the claim."""
 
 
-class Storage(_OneOf):
+class Storage(OneOf):
     """Where the runs live. Write exactly one of nfs, csi, hostPath, dynamic and existingClaim."""
 
     one_of = ("nfs", "csi", "hostPath", "dynamic", "existingClaim")
@@ -160,7 +162,7 @@ class Storage(_OneOf):
     """Further annotations of volume and claim, but not those that keep them. Default: none."""
 
 
-class Service(_Model):
+class Service(StrictModel):
     """How the server is reached."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
@@ -179,7 +181,7 @@ class Service(_Model):
     """Annotations of the Service, for the load balancer's controller. Default: none."""
 
 
-class Resources(_Model):
+class Resources(StrictModel):
     """Requests and limits by resource name."""
 
     requests: dict[str, Quantity] = {}
@@ -188,7 +190,7 @@ class Resources(_Model):
     """What the server may use at most, none below its request. Default: none."""
 
 
-class Toleration(_Model):
+class Toleration(StrictModel):
     """A taint of nodes that the server may run on all the same."""
 
     key: str | None = None
@@ -203,7 +205,7 @@ class Toleration(_Model):
     """For NoExecute: how long to stay. Default: for ever."""
 
 
-class KeyRef(_Model):
+class KeyRef(StrictModel):
     """A key of a Secret or ConfigMap in the instance's namespace."""
 
     name: str
@@ -212,7 +214,7 @@ class KeyRef(_Model):
     """The key."""
 
 
-class ValueFrom(_OneOf):
+class ValueFrom(OneOf):
     """Where the value of a variable comes from. Write exactly one of secretKeyRef and configMapKeyRef."""
 
     one_of = ("secretKeyRef", "configMapKeyRef")
@@ -223,7 +225,7 @@ class ValueFrom(_OneOf):
     """A key of a ConfigMap."""
 
 
-class Variable(_OneOf):
+class Variable(OneOf):
     """An environment variable. Write exactly one of value and valueFrom."""
 
     one_of = ("value", "valueFrom")
@@ -236,14 +238,14 @@ class Variable(_OneOf):
     """Where its value comes from."""
 
 
-class Selector(_Model):
+class Selector(StrictModel):
     """Labels that pods or namespaces have."""
 
     match_labels: dict[str, str] = {}
     """Default: all."""
 
 
-class IpBlock(_Model):
+class IpBlock(StrictModel):
     """Addresses."""
 
     cidr: str
@@ -252,7 +254,7 @@ class IpBlock(_Model):
     """Networks within it to leave out. Default: none."""
 
 
-class Peer(_OneOf):
+class Peer(OneOf):
     """Who may come in. Write exactly one of namespaceSelector, which a podSelector may narrow, and ipBlock."""
 
     one_of = ("namespaceSelector", "ipBlock")
@@ -265,7 +267,7 @@ class Peer(_OneOf):
     """Addresses outside the cluster."""
 
 
-class Tracking(_Model):
+class Tracking(StrictModel):
     """Aim's tracking server, which records runs over the network. `{}` is all there is to write."""
 
     port: Port = 53800
@@ -278,7 +280,7 @@ class Tracking(_Model):
     """Who may record besides the pods of the same namespace. Default: nobody."""
 
 
-class Server(_Model):
+class Server(StrictModel):
     """What people open."""
 
     bare = ("tracking",)
@@ -320,7 +322,7 @@ class Server(_Model):
     """Annotations of the pod. Default: none."""
 
 
-class Instance(_Model):
+class Instance(StrictModel):
     """One Aim instance."""
 
     name: str | None = None
@@ -328,6 +330,9 @@ class Instance(_Model):
     the file makes another instance."""
     namespace: str
     """The namespace of everything but the PersistentVolume."""
+    cluster: str | None = None
+    """Name of the cluster: the manifests go to `dist/<cluster>/`, and with Argo CD to the cluster that it knows by this
+    name. Once one instance has it, all must. Default: none, for a repository of one cluster."""
     create_namespace: bool = False
     """Make the namespace too, with Pod Security "restricted". Of several files with one namespace, write it in the
     first by name, as kubectl applies them in that order. Default: false."""

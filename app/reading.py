@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from app.defaults import merged, model_of
 from app.errors import InputError
 from app.instance import Instance
+
+DEFAULTS = "defaults.yaml"
+"""In the folder of the instance files: what they share."""
 
 _STEM = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -33,6 +36,11 @@ class Source:
         return self.path.stem
 
     @property
+    def file(self) -> Path:
+        """Its file below the output."""
+        return Path(self.instance.cluster or "", f"{self.stem}.k8s.yaml")
+
+    @property
     def label(self) -> str:
         """The file as the output names it: with its folder, but no path of a machine."""
         return f"{self.path.resolve().parent.name}/{self.path.name}"
@@ -46,10 +54,16 @@ class Source:
 def read_instances(path: Path) -> list[Source]:
     """Read an instance file, or every `*.yaml` and `*.yml` of a folder, in the order of their names.
 
+    What is in `defaults.yaml` beside them is in each of them that does not say otherwise.
+
     Raises:
         InputError: there is none, or one of them cannot work.
     """
-    sources = [_read(file) for file in _files(path)]
+    files = _files(path)
+    defaults = (path if path.is_dir() else path.parent) / DEFAULTS
+    shared = load_mapping(defaults, keys="what instances share") if defaults.exists() else {}
+    sources = [_read(file, shared) for file in files]
+    _check_clusters(sources)
     seen: dict[str, Source] = {}
     for source in sources:
         other = seen.setdefault(source.stem, source)
@@ -63,23 +77,60 @@ def _files(path: Path) -> Sequence[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; INSTANCES names an instance file, or a folder of them")
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".yaml", ".yml"} and file.name[0] != ".")
+    written = (file for file in path.iterdir() if file.suffix.lower() in {".yaml", ".yml"} and file.name[0] != ".")
+    files = sorted(file for file in written if file.name != DEFAULTS)
     if not files:
         raise InputError(f"{path}: no instance file in it; write one, such as {path / 'aim.yaml'}")
     return files
 
 
-def _read(file: Path) -> Source:
+def _check_clusters(sources: Sequence[Source]) -> None:
+    """Refuse what would mix a cluster's manifests with those of others."""
+    clusters = {source.instance.cluster for source in sources}
+    for source in sources:
+        cluster = source.instance.cluster
+        if cluster is None and len(clusters) > 1:
+            raise InputError(f"{source.path}: cluster: missing; others name theirs, so write it here, too")
+        if cluster is not None and (not _STEM.fullmatch(cluster) or cluster == "argocd"):
+            remedy = "write lower-case letters, digits and '-', and not argocd, where the Applications are"
+            raise InputError(f"{source.path}: cluster: {brief(cluster)}: {remedy}")
+
+
+def _read(file: Path, shared: Mapping[str, object]) -> Source:
     if not _STEM.fullmatch(file.stem):
         raise InputError(f"{file}: name the file with lower-case letters, digits and '-', such as aim.yaml")
+    content = load_mapping(file, keys="namespace and storage")
+    try:
+        return Source(path=file, instance=Instance.model_validate(merged(Instance, shared, content)))
+    except ValidationError as invalid:
+        errors = invalid.errors()
+        raise InputError("\n".join(describe(_blamed(file, content, error), error) for error in errors)) from None
+
+
+def _blamed(file: Path, content: object, error: ErrorDetails) -> Path:
+    """The file that a key is in: this one, or the one that instances share."""
+    for part in error["loc"] if error["type"] != "missing" else ():
+        if isinstance(content, dict) and part not in content:
+            return file.with_name(DEFAULTS)
+        content = content[part] if isinstance(content, dict) else None
+    return file
+
+
+def load_mapping(file: Path, *, keys: str) -> dict[str, object]:
+    """Read a YAML file that must hold a mapping.
+
+    Args:
+        file: what to read.
+        keys: those that it cannot do without, for the message.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
     content = _load(file)
     if not isinstance(content, dict):
         what = "empty" if content is None else f"a {type(content).__name__}"
-        raise InputError(f"{file}: is {what}; write a mapping with at least the keys namespace and storage")
-    try:
-        return Source(path=file, instance=Instance.model_validate(content))
-    except ValidationError as invalid:
-        raise InputError("\n".join(_describe(file, error) for error in invalid.errors())) from None
+        raise InputError(f"{file}: is {what}; write a mapping with at least the keys {keys}")
+    return content
 
 
 def _load(file: Path) -> object:
@@ -111,10 +162,11 @@ def _yaml_remedy(problem: str) -> str:
     return next((remedy for sign, remedy in remedies.items() if sign in problem), "write it as plain YAML")
 
 
-def _describe(file: Path, error: ErrorDetails) -> str:
+def describe(file: Path, error: ErrorDetails, model: type[BaseModel] = Instance) -> str:
+    """Say which key of a file is wrong, and what to write instead."""
     key = _dotted(error["loc"])
     if error["type"] == "extra_forbidden":
-        known = _known_keys(error["loc"][:-1])
+        known = _known_keys(error["loc"][:-1], model)
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
         advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'none, write {}'}"
         return f"{file}: {key}: unknown key; {advice}"
@@ -134,17 +186,8 @@ def _dotted(loc: Iterable[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
 
 
-def _known_keys(loc: Sequence[int | str]) -> list[str]:
-    model: type[BaseModel] = Instance
+def _known_keys(loc: Sequence[int | str], model: type[BaseModel]) -> list[str]:
     for part in loc:
         if isinstance(part, str):
-            fields = {field.alias: field for field in model.model_fields.values()}
-            model = next(_models_in(fields[part].annotation))
+            model = next(model_of(model, part))
     return [str(field.alias) for field in model.model_fields.values()]
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import cdk8s
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from constructs_lib import AimServer, AimStorage, NfsExport, OptionError, Resources, ServiceOptions
 from constructs_lib.plus import kplus
+from main import synth
 from tests.manifest_rules import problems
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -89,3 +92,29 @@ def test_any_number_gives_a_valid_port_or_an_error_of_ours(port: int) -> None:
         assert error.option == "service.port"
     else:
         raise AssertionError(port)
+
+
+FILES = st.fixed_dictionaries(
+    {"namespace": NAMESPACES, "size": SIZES, "workers": st.integers(1, 4), "tracking": st.booleans()}
+)
+
+
+@settings(max_examples=25)
+@given(first=FILES, other=FILES)
+def test_no_instance_file_changes_the_output_of_another(first: dict[str, Any], other: dict[str, Any]) -> None:
+    """Whatever else is in the folder, or beside it in the same namespace: the same bytes."""
+    with tempfile.TemporaryDirectory() as root:
+        instances, dist = Path(root, "instances"), Path(root, "dist")
+        instances.mkdir()
+        found = []
+        for name, content in (("first", first), ("other", other)):
+            file = {
+                "namespace": content["namespace"],
+                "storage": {"size": content["size"], "dynamic": {}},
+                "server": {"workers": content["workers"], **({"tracking": {}} if content["tracking"] else {})},
+            }
+            (instances / f"{name}.yaml").write_text(json.dumps(file), encoding="utf-8")
+            (Path(root) / "argocd.yaml").write_text("repository: https://git.example.com/a.git\n", encoding="utf-8")
+            synth(instances, dist)
+            found.append([(dist / path).read_bytes() for path in ("first.k8s.yaml", "argocd/first.k8s.yaml")])
+        assert found[0] == found[1]

@@ -174,6 +174,57 @@ def test_what_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         read_instances(tmp_path)
 
 
+def shared(folder: Path, defaults: str, own: str) -> Instance:
+    """An instance that has something of its own, and shares the rest."""
+    (folder / "defaults.yaml").write_text(defaults, encoding="utf-8")
+    (folder / "a.yaml").write_text(own, encoding="utf-8")
+    (source,) = read_instances(folder)
+    return source.instance
+
+
+def test_what_instances_share_is_in_each(tmp_path: Path) -> None:
+    """Key by key: what an instance says itself wins, and an empty key means the project's default."""
+    defaults = """
+        namespace: ml
+        image: registry.example.com/aim:1
+        storage: {size: 1Ti, nfs: {server: nfs.example.com, path: /shared}, labels: {team: a, tier: gold}}
+        server: {workers: 4, basePath: /aim}
+    """
+    own = "storage: {nfs: {path: /own}, labels: {team: b}}\nserver: {workers: }\n"
+    instance = shared(tmp_path, defaults, own)
+    assert instance.namespace == "ml"
+    assert instance.storage.nfs
+    assert (instance.storage.nfs.server, instance.storage.nfs.path) == ("nfs.example.com", "/own")
+    assert instance.storage.labels == {"team": "b", "tier": "gold"}
+    assert (instance.server.workers, instance.server.base_path) == (2, "/aim")
+
+
+def test_a_source_of_its_own_replaces_the_shared_one(tmp_path: Path) -> None:
+    """Storage comes from one place: who writes `dynamic` does not inherit `nfs`."""
+    defaults = "namespace: ml\nstorage: {size: 1Ti, nfs: {server: a, path: /a}}\n"
+    instance = shared(tmp_path, defaults, "storage: {dynamic: {}}\n")
+    assert instance.storage.dynamic
+    assert instance.storage.nfs is None
+
+
+@pytest.mark.parametrize(
+    ("defaults", "own", "message"),
+    [
+        ("server: {worker: 1}\n", FINE, "defaults.yaml: server.worker: unknown key; did you mean workers"),
+        ("server: {workers: 0}\n", FINE, "defaults.yaml: server.workers: 0"),
+        ("server: {workers: 1}\n", FINE + "server: {workers: 0}\n", "a.yaml: server.workers: 0"),
+        ("server: {workers: 1}\n", "storage: {size: 1Gi, dynamic: {}}\n", "a.yaml: namespace: missing"),
+        ("- a\n", FINE, "defaults.yaml: is a list; write a mapping"),
+    ],
+)
+def test_what_is_wrong_is_blamed_on_the_file_that_says_it(
+    tmp_path: Path, defaults: str, own: str, message: str
+) -> None:
+    """A key is looked for where it was written."""
+    with pytest.raises(InputError, match=message):
+        shared(tmp_path, defaults, own)
+
+
 def test_the_committed_schema_and_reference_are_fresh() -> None:
     """Editors check by the model that synthesis checks by; `make schema` mends them."""
     assert (ROOT / "instances/schema.json").read_text(encoding="utf-8") == schema()

@@ -1,0 +1,127 @@
+"""Argo CD's Applications: one for each instance, and the root that creates and removes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from constructs import Construct
+
+from app import cdk8s
+from app.errors import InputError
+from app.reading import Source
+from app.settings import Settings
+from imports.io import argoproj as argo
+
+FOLDER = "argocd"
+"""Of the Applications, below the output: `kubectl apply -f dist` does not look into it."""
+
+ROOT = "root"
+"""Id of the root's chart, and name of its file."""
+
+ROOT_FILE = Path(FOLDER, f"{ROOT}.k8s.yaml")
+"""The root's, below the output."""
+
+_FINALIZER = "resources-finalizer.argocd.argoproj.io"
+"""Deleting the Application deletes what it made, but for what says `Delete=false`: storage and namespace."""
+
+_HERE = "https://kubernetes.default.svc"
+"""The cluster that Argo CD is in."""
+
+_WRITTEN_BY_CONTROLLERS = [
+    argo.ApplicationSpecIgnoreDifferences(
+        kind="PersistentVolume", json_pointers=["/spec/claimRef/uid", "/spec/claimRef/resourceVersion"]
+    ),
+    argo.ApplicationSpecIgnoreDifferences(kind="PersistentVolumeClaim", json_pointers=["/spec/volumeName"]),
+]
+
+_RETRY = argo.ApplicationSpecSyncPolicyRetry(
+    limit=10, backoff=argo.ApplicationSpecSyncPolicyRetryBackoff(duration="5s", factor=2, max_duration="3m")
+)
+
+
+def add_applications(app: cdk8s.App, sources: list[Source], settings: Settings) -> None:
+    """Add a chart for each instance's Application, and the one of the root.
+
+    Raises:
+        InputError: two instances would have Applications of one name.
+    """
+    named: dict[str, Path] = {settings.name: Path("the root")}
+    for source in sources:
+        if source.stem == ROOT:
+            raise InputError(f"{source.path}: rename the file: the root Application's is called so")
+        name = application_name(source)
+        other = named.setdefault(name, source.path)
+        if other != source.path:
+            remedy = f"its Application would be called as that of {other}; change one of their names"
+            raise InputError(f"{source.path}: name: {name!r}: {remedy}")
+        _add_instance(_chart(app, source.stem, settings), name, source, settings)
+    _add_root(_chart(app, ROOT, settings), settings)
+
+
+def file_of(source: Source) -> Path:
+    """The file of an instance's Application, below the output."""
+    return Path(FOLDER, f"{source.stem}.k8s.yaml")
+
+
+def application_name(source: Source) -> str:
+    """`<namespace>-<name>`, with the cluster before where there is one."""
+    cluster = [source.instance.cluster] if source.instance.cluster else []
+    return "-".join([*cluster, source.instance.namespace, source.name])
+
+
+def _chart(app: cdk8s.App, id: str, settings: Settings) -> cdk8s.Chart:
+    return cdk8s.Chart(app, id, namespace=settings.namespace, disable_resource_name_hashes=True)
+
+
+def _add_instance(chart: Construct, name: str, source: Source, settings: Settings) -> None:
+    instance = source.instance
+    here = None if instance.cluster else _HERE
+    path = f"{settings.path}/{instance.cluster}" if instance.cluster else settings.path
+    argo.Application(
+        chart,
+        "application",
+        metadata=cdk8s.ApiObjectMetadata(name=name, finalizers=[_FINALIZER]),
+        spec=argo.ApplicationSpec(
+            project=settings.project,
+            destination=argo.ApplicationSpecDestination(
+                server=here, name=instance.cluster, namespace=instance.namespace
+            ),
+            source=_source(settings, path, include=f"{source.stem}.k8s.yaml"),
+            sync_policy=_sync_policy(settings),
+            ignore_differences=_WRITTEN_BY_CONTROLLERS,
+        ),
+    )
+
+
+def _add_root(chart: Construct, settings: Settings) -> None:
+    argo.Application(
+        chart,
+        "application",
+        # without the finalizer: deleting the root leaves the instances alone
+        metadata=cdk8s.ApiObjectMetadata(name=settings.name),
+        spec=argo.ApplicationSpec(
+            project=settings.project,
+            destination=argo.ApplicationSpecDestination(server=_HERE, namespace=settings.namespace),
+            source=_source(settings, f"{settings.path}/{FOLDER}", exclude=ROOT_FILE.name),
+            sync_policy=_sync_policy(settings),
+        ),
+    )
+
+
+def _source(
+    settings: Settings, path: str, *, include: str | None = None, exclude: str | None = None
+) -> argo.ApplicationSpecSource:
+    return argo.ApplicationSpecSource(
+        repo_url=settings.repository,
+        target_revision=settings.revision,
+        path=path,
+        directory=argo.ApplicationSpecSourceDirectory(include=include, exclude=exclude),
+    )
+
+
+def _sync_policy(settings: Settings) -> argo.ApplicationSpecSyncPolicy:
+    return argo.ApplicationSpecSyncPolicy(
+        automated=argo.ApplicationSpecSyncPolicyAutomated(prune=True, self_heal=settings.self_heal),
+        sync_options=["ServerSideApply=true"],
+        retry=_RETRY,
+    )

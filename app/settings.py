@@ -1,0 +1,46 @@
+"""`argocd.yaml`: where Argo CD finds this repository, and how it applies it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from app.errors import InputError
+from app.instance import StrictModel
+from app.reading import describe, load_mapping
+
+EXAMPLE = "git.example.com"
+
+
+class Settings(StrictModel):
+    """What Argo CD has to know that no instance file says."""
+
+    repository: str
+    """URL of the Git repository that `dist/` is committed to, as Argo CD reaches it."""
+    revision: str = "HEAD"
+    """Branch, tag or commit to follow. Default: HEAD, the repository's default branch."""
+    path: str = "dist"
+    """The output folder in the repository. Default: dist."""
+    name: str = "aim"
+    """Name of the root Application. Default: aim."""
+    namespace: str = "argocd"
+    """Namespace that Argo CD is in. Default: argocd."""
+    project: str = "default"
+    """AppProject of every Application; one of your own must whitelist Namespace and PersistentVolume. Default:
+    default."""
+    self_heal: bool = True
+    """Undo what others change in the cluster. Default: true."""
+
+
+def read_settings(file: Path) -> Settings:
+    """Read the settings.
+
+    Raises:
+        InputError: there are none, or one of them cannot work.
+    """
+    content = load_mapping(file, keys="repository")
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as invalid:
+        raise InputError("\n".join(describe(file, error, Settings) for error in invalid.errors())) from None
