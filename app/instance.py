@@ -302,7 +302,7 @@ class Server(StrictModel):
     priority_class_name: str | None = None
     """Default: the cluster's."""
     env: list[Variable] = []
-    """Further environment variables. Default: none."""
+    """Further environment variables of the web server's container. Default: none."""
     tracking: Tracking | None = None
     """Aim's tracking server beside it, which records runs over the network: `tracking: {}`. Default: none."""
     allow_from: list[Peer] = []

@@ -32,13 +32,15 @@ def harden(workload: PodOrWorkload) -> None:
     add_to_pod(workload, {"securityContext/seccompProfile": seccomp, "enableServiceLinks": False})
     leave_out_defaults(workload)
     for index in range(len(workload.containers)):
-        harden_container(workload, index)
+        harden_container(workload, f"containers/{index}")
+    for index in range(len(workload.init_containers)):
+        harden_container(workload, f"initContainers/{index}")
 
 
-def harden_container(workload: PodOrWorkload, index: int) -> None:
+def harden_container(workload: PodOrWorkload, container: str) -> None:
     """Add to one container of a pod what cdk8s-plus-27 has no words for."""
     fields = {
         "securityContext/capabilities": k8s.Capabilities(drop=["ALL"]),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-    add_to_pod(workload, {f"containers/{index}/{field}": value for field, value in fields.items()})
+    add_to_pod(workload, {f"{container}/{field}": value for field, value in fields.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from constructs_lib.errors import require
@@ -20,11 +21,17 @@ _ONE_NODE = kplus.PersistentVolumeAccessMode.READ_WRITE_ONCE
 _ONE_POD = kplus.PersistentVolumeAccessMode.READ_WRITE_ONCE_POD
 
 
+def check_nameless(container: kplus.Container) -> None:
+    """Refuse a container that has the variable already."""
+    taken = container.env.variables.get(VARIABLE)
+    value = taken and (taken.value or "from elsewhere")
+    remedy = f"leave {VARIABLE} out, and attach or connect a container once: it records into one repository"
+    require(taken is None, f"env[{VARIABLE}]", value, remedy)
+
+
 def name_repository(container: kplus.Container, repository: str) -> None:
     """Tell a container where to record: a folder, or the URL of a tracking server."""
-    taken = container.env.variables.get(VARIABLE)
-    remedy = f"leave {VARIABLE} out: it is written here; a container records into one repository"
-    require(taken is None, f"env[{VARIABLE}]", taken and taken.value, remedy)
+    check_nameless(container)
     container.env.add_variable(VARIABLE, kplus.EnvValue.from_value(repository))
 
 
@@ -33,16 +40,33 @@ def check_can_record(storage: AimStorage, workload: PodOrWorkload, *, share_node
     namespace, containers = workload.metadata.namespace, workload.containers
     remedy = f"put it in the namespace of the claim, {storage.namespace!r}, or record through server.add_tracking()"
     require(namespace == storage.namespace, "namespace", namespace, remedy)
+    alone = not (share_node and isinstance(workload, kplus.DaemonSet))
+    remedy = "record through server.add_tracking(): a DaemonSet has pods on every node, the volume is on one"
+    require(alone, "share_node", share_node, remedy)
     require(containers, "containers", [], "add the containers first: those that it has so far can record")
     _check_access(storage, share_node=share_node)
     uids = [workload.security_context.user, *(container.security_context.user for container in containers)]
     for uid in uids if storage.owner else ():
         remedy = f"leave it out, or set the storage's owner: only uid {storage.owner and storage.owner.uid} can write"
         require(uid in {None, storage.owner and storage.owner.uid}, "security_context.user", uid, remedy)
-    ours = storage.as_volume().name
-    for mount in (mount for container in containers for mount in container.mounts):
-        name, remedy = mount.volume.name, "mount it elsewhere: the volume that the runs are on is mounted here"
-        require(mount.path.rstrip("/") != REPOSITORY or name == ours, f"mounts[{REPOSITORY}]", name, remedy)
+    for container in containers:
+        check_nameless(container)
+        for mount in container.mounts:
+            _check_mount(storage, mount)
+
+
+def _check_mount(storage: AimStorage, mount: kplus.VolumeMount) -> None:
+    """Refuse what would hide the runs, or keep them from being written."""
+    path, name = _normal(mount.path), mount.volume.name
+    whole = not (mount.read_only or mount.sub_path or mount.sub_path_expr)
+    ours = path == REPOSITORY and name == storage.as_volume().name and whole
+    beside = path != REPOSITORY and not path.startswith(f"{REPOSITORY}/")
+    remedy = f"mount it elsewhere: the volume that the runs are on is mounted at {REPOSITORY}, whole and to be written"
+    require(ours or beside, f"mounts[{mount.path}]", name, remedy)
+
+
+def _normal(path: str) -> str:
+    return posixpath.normpath(path)
 
 
 def _check_access(storage: AimStorage, *, share_node: bool) -> None:
@@ -59,7 +83,7 @@ def let_record(storage: AimStorage, workload: PodOrWorkload, *, share_node: bool
     """Mount the volume, name it, become its owner, and go to its node."""
     volume = storage.as_volume()
     for container in workload.containers:
-        if volume.name not in {mount.volume.name for mount in container.mounts if mount.path == REPOSITORY}:
+        if REPOSITORY not in {_normal(mount.path) for mount in container.mounts}:
             container.mount(REPOSITORY, storage)
         name_repository(container, REPOSITORY)
     if storage.owner:

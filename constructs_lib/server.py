@@ -54,6 +54,7 @@ class AimServer(Construct):
         supervisor: what carries the supervisor into the pod.
         host: name of the Service within the cluster, such as `aim.ml.svc`.
         url: where the server is reached within the cluster, such as `http://aim.ml.svc/`.
+        exposed: whether the Service can be reached from outside the cluster.
         tracking: what records runs over the network; None until `add_tracking`.
     """
 
@@ -65,6 +66,7 @@ class AimServer(Construct):
     supervisor: Supervisor
     host: str
     url: str
+    exposed: bool
     tracking: AimTracking | None
 
     def __init__(
@@ -154,7 +156,8 @@ class AimServer(Construct):
         self.host = f"{self._service_name}.{storage.namespace}.svc" if storage.namespace else self._service_name
         self.url = f"http://{self.host}{'' if service.port == 80 else f':{service.port}'}{base_path}/"
         self.network_policy = self._make_network_policy()
-        self.allow_from(*default_peers(self, exposed=service.exposed))
+        self.exposed = service.exposed
+        self.allow_from(*default_peers(self, exposed=self.exposed))
         self.tracking = None
 
     def add_tracking(

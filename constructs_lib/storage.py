@@ -148,6 +148,8 @@ class AimStorage(Construct):
     def attach(self, workload: PodOrWorkload, *, share_node: bool = False) -> None:
         """Let a pod or workload record runs, `aim.Run(repo=os.environ["AIM_REPO"])`, in each of its containers.
 
+        Init containers run as the owner, too, and have neither volume nor variable.
+
         The volume is mounted at `/aim`, the variable `AIM_REPO` says so, and the pod runs as the storage's owner: Aim's
         files are 0644, so no other user can write to them, not even one of the owner's group with umask 002
         (measured). Nothing else is touched: a training image may need a root that it can write to.
@@ -156,11 +158,13 @@ class AimStorage(Construct):
             workload: a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet in the storage's namespace, with all of
                 its containers.
             share_node: run on the node of the server, and wait for one that has it. Required for ReadWriteOnce
-                storage, which can be on one node only. Default: False.
+                storage, which can be on one node only. The server is the one of the storage's `name`, also where the
+                claim exists already. For short Jobs: a long-running pod holds the volume on its node when the server
+                has to leave that, so record through `AimServer.add_tracking` then. Default: False.
 
         Raises:
             OptionError: another namespace, no container, ReadWriteOncePod, ReadWriteOnce without `share_node`, another
-                user id, or `/aim` or `AIM_REPO` taken.
+                user id, `/aim` or `AIM_REPO` taken, or a DaemonSet that would share a node.
         """
         with reported_by(workload):
             check_can_record(self, workload, share_node=share_node)

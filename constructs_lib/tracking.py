@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cdk8s
 from constructs import Construct
 
 from constructs_lib.admission import admit, default_peers
@@ -49,8 +48,7 @@ class AimTracking(Construct):
         self.url = f"aim://{server.host}:{port}{base_path}"
         self.container = self._add_container(base_path, resources)
         self._add_port(port)
-        exposed = server.service.type is not kplus.ServiceType.CLUSTER_IP
-        self.allow_from(*default_peers(self, exposed=exposed))
+        self.allow_from(*default_peers(self, exposed=server.exposed))
 
     def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
         """Let more record than the pods of the same namespace; returns the server's policy.
@@ -78,11 +76,14 @@ class AimTracking(Construct):
         container.mount(REPOSITORY, self._server.storage)
         self._server.supervisor.mount_in(container)
         index = len(deployment.containers) - 1
-        harden_container(deployment, index)
+        harden_container(deployment, f"containers/{index}")
         fields = {
             f"containers/{index}/resources": resources.render(),
             # with one host name and processes that they cannot see, Aim's locks take a live holder for dead
             "shareProcessNamespace": True,
+            # a pod is ready as a whole: a web server that is busy searching would shut out those who record, so it is
+            # left to the liveness probe to say that it is stuck
+            "containers/0/readinessProbe/failureThreshold": 30,
         }
         add_to_pod(deployment, fields)
         return container
@@ -90,8 +91,6 @@ class AimTracking(Construct):
     def _add_port(self, port: int) -> None:
         service = self._server.service
         service.bind(port, name="tracking", target_port=TRACKING_PORT)
-        # a pod is ready as a whole: a web server that is busy searching would shut out those who record
-        cdk8s.ApiObject.of(service).add_json_patch(cdk8s.JsonPatch.add("/spec/publishNotReadyAddresses", True))
 
 
 def check_tracking(server: AimServer, *, port: int, base_path: str, resources: Resources) -> None:

@@ -6,10 +6,11 @@ import cdk8s
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from constructs_lib import AimServer, DynamicVolume, ExistingClaim, OptionError, Owner, harden
+from constructs_lib import DynamicVolume, ExistingClaim, OptionError, Owner, harden
 from constructs_lib.plus import kplus
 from constructs_lib.pods import PodOrWorkload
 from tests.building import dynamic, rendered, storage
+from tests.pod_security import violations
 
 MODES = kplus.PersistentVolumeAccessMode
 IMAGE = "registry.example.com/train:1"
@@ -48,9 +49,15 @@ def test_every_kind(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
 def test_share_node(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     """Over ReadWriteOnce storage, who agrees to it goes to the server's node, whatever kind it is."""
     store = dynamic(chart)
-    for workload in every_kind(chart):
+    for workload in every_kind(chart)[:-1]:
         store.attach(workload, share_node=True)
     assert chart == manifests
+
+
+def test_a_daemon_set_shares_no_node(chart: cdk8s.Chart) -> None:
+    """All of its pods but one would wait for ever."""
+    with pytest.raises(OptionError, match="chart/daemon-set: share_node: True: record through"):
+        dynamic(chart).attach(every_kind(chart)[-1], share_node=True)
 
 
 def test_what_a_pod_has_stays(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
@@ -122,12 +129,22 @@ def test_a_workload_without_containers_is_refused(chart: cdk8s.Chart) -> None:
         storage(chart).attach(kplus.Job(chart, "job"))
 
 
-def test_a_place_that_is_taken_is_refused(chart: cdk8s.Chart) -> None:
-    """Another volume at /aim would hide the runs, or be hidden."""
+@pytest.mark.parametrize("path", ["/aim", "/aim/", "/aim/.aim", "/x/../aim"])
+def test_a_place_that_is_taken_is_refused(chart: cdk8s.Chart, path: str) -> None:
+    """Another volume there would hide the runs, or be hidden."""
     job = a_job(chart)
-    job.containers[0].mount("/aim/", kplus.Volume.from_empty_dir(chart, "data", "data"))
-    with pytest.raises(OptionError, match=r"chart/job: mounts\[/aim\]: 'data': mount it elsewhere"):
+    job.containers[0].mount(path, kplus.Volume.from_empty_dir(chart, "data", "data"))
+    with pytest.raises(OptionError, match=rf"chart/job: mounts\[{path}\]: 'data': mount it elsewhere"):
         storage(chart).attach(job)
+
+
+@pytest.mark.parametrize("options", [{"read_only": True}, {"sub_path": "x"}])
+def test_a_mount_of_ours_that_cannot_record_is_refused(chart: cdk8s.Chart, options: dict[str, Any]) -> None:
+    """Runs would fail, or go where the server does not look."""
+    store, job = storage(chart), a_job(chart)
+    job.containers[0].mount("/aim", store, **options)
+    with pytest.raises(OptionError, match=r"chart/job: mounts\[/aim\]: 'aim-runs': mount it elsewhere"):
+        store.attach(job)
 
 
 def test_a_read_only_claim_of_others_is_refused(chart: cdk8s.Chart) -> None:
@@ -138,11 +155,21 @@ def test_a_read_only_claim_of_others_is_refused(chart: cdk8s.Chart) -> None:
 
 
 def test_a_refused_workload_is_as_it_was(chart: cdk8s.Chart) -> None:
-    """What is mended can be attached."""
-    store, job = dynamic(chart), a_job(chart)
-    AimServer(chart, "server", storage=store)
+    """Nothing is added to the first container when the second is at fault."""
+    store, job = storage(chart), a_job(chart)
+    job.add_container(name="second", image=IMAGE, env_variables={"AIM_REPO": kplus.EnvValue.from_value("/x")})
     with pytest.raises(OptionError):
         store.attach(job)
-    store.attach(job, share_node=True)
-    (container,) = rendered(chart, "Job")["spec"]["template"]["spec"]["containers"]
-    assert len(container["volumeMounts"]) == len(container["env"]) == 1
+    assert [list(each.mounts) for each in job.containers] == [[], []]
+    assert not job.containers[0].env.variables
+
+
+def test_init_containers_are_admitted_and_have_no_volume(chart: cdk8s.Chart) -> None:
+    """They run as the owner, hardened like the others, and do not record."""
+    job = a_job(chart)
+    job.add_init_container(image=IMAGE)
+    storage(chart).attach(job)
+    harden(job)
+    pod = rendered(chart, "Job")["spec"]["template"]["spec"]
+    assert list(violations(pod)) == []
+    assert "volumeMounts" not in pod["initContainers"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -78,17 +79,26 @@ def test_writers_over_volume_and_network_lose_nothing(
         assert_all_there(runs, server)
 
 
+def points(server: Pod) -> int:
+    """How many points of all runs the server has indexed."""
+    return sum(json.loads(server.client("count").communicate(timeout=60)[0]).values())
+
+
 def test_a_restarted_and_a_killed_tracking_server_lose_no_point(server: Pod, container: Manifest) -> None:
     """The client waits and connects again, whether it was told or not; and the former ends with status 0."""
     with server.running(container) as tracking:
         await_tracking(tracking)
-        writer = server.client("write", "--points", 150, "--pause", 0.1, repository=URL)
-        wait_for(lambda: going_on(server), seconds=30, still=server)
+        writer = server.client("write", "--points", 400, "--pause", 0.1, repository=URL)
+        wait_for(lambda: points(server) > 10, seconds=30, still=server)
+        assert writer.poll() is None
         code, seconds = tracking.stop()
         assert code == 0
         assert seconds < 5
+    before = points(server)
     with server.running(container) as tracking:
         await_tracking(tracking)
+        wait_for(lambda: points(server) > before + 10, seconds=30, still=server)
+        assert writer.poll() is None
         tracking.kill()
     with server.running(container) as tracking:
         await_tracking(tracking)
@@ -171,15 +181,44 @@ def test_the_base_path_is_that_of_the_tracking_server_and_its_probes(chart: cdk8
         assert_all_there(written(server.client("write", repository=f"{URL}/track")), server)
 
 
-@pytest.mark.parametrize("umask", ["022", "002"])
-def test_another_user_cannot_write_not_even_one_of_the_group(server: Pod, umask: str) -> None:
-    """Why `attach` sets the user: the owner's group and an open umask are not enough."""
+def test_a_full_disk_makes_clients_wait(pod: list[Manifest], container: Manifest, volume: Path) -> None:
+    """The tracking server ends and says why, instead of answering errors on which a client gives up for good."""
+    if os.geteuid() != 0:
+        skip("only root can mount")
+    options = "size=64m,uid=10001,gid=10001,mode=755"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", volume], check=True)
+    try:
+        with running(pod, volume) as server:
+            server.await_ready()
+        with training(pod, volume) as elsewhere, elsewhere.running(container) as tracking:
+            await_tracking(tracking)
+            with (volume / "filler").open("wb") as filler, contextlib.suppress(OSError):
+                while True:
+                    filler.write(bytes(1 << 16))
+            code, line = tracking.ended(seconds=20)
+        assert code == 1
+        assert "no space left" in line
+    finally:
+        subprocess.run(["umount", "--lazy", volume], check=True)
+
+
+@pytest.mark.parametrize(("umask", "reason"), [(0o022, "PermissionError"), (0o002, "readonly database")])
+def test_another_user_cannot_write_not_even_one_of_the_group(
+    pod: list[Manifest], volume: Path, umask: int, reason: str
+) -> None:
+    """Why `attach` sets the user: the owner's group is not enough, nor is an open umask of all who write."""
     if os.geteuid() != 0:
         skip("only root can become another user")
-    written(server.client("write"))
-    server.identity = ["--setuid=10002", "--setgid=10001"]
-    write = ["/bin/sh", "-c", f'umask {umask} && exec "$@" 2>&1', "sh", ENVIRONMENT / "bin/python", CLIENT, "write"]
-    writer = server.start(*write, "/aim")
-    output, _ = writer.communicate(timeout=60)
+    former = os.umask(umask)
+    try:
+        with running(pod, volume) as server:
+            server.await_ready()
+            written(server.client("write"))
+            server.identity = ["--setuid=10002", "--setgid=10001"]
+            command = ["/bin/sh", "-c", 'exec "$@" 2>&1', "sh", ENVIRONMENT / "bin/python", CLIENT, "write", "/aim"]
+            writer = server.start(*command)
+            output, _ = writer.communicate(timeout=60)
+    finally:
+        os.umask(former)
     assert writer.returncode != 0
-    assert "PermissionError" in output or "readonly database" in output
+    assert reason in output

@@ -10,6 +10,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def accept(options: argparse.Namespace) -> None:
     os.environ[AIM_ENV_MODE_KEY] = "prod"
     os.environ[AIM_SERVER_BASE_PATH] = options.base_path
     os.environ[AIM_SERVER_MOUNTED_REPO_PATH] = Repo.from_path(options.repository).path
+    threading.Thread(target=_end_with_volume, args=[Path(options.repository) / ".aim"], daemon=True).start()
     say(f"taking runs for {options.repository} on port {options.port}")
     web(build_uvicorn_command("aim.ext.transport.run:app", host="0.0.0.0", port=options.port, log_level="")[3:])
 
@@ -52,6 +54,26 @@ def _await_repository(volume: Path, supported: tuple[int, ...]) -> None:
         say(f"waiting for the Aim repository in {volume}")
     while not is_complete(volume / ".aim", supported):
         time.sleep(0.5)
+
+
+def _end_with_volume(repository: Path) -> None:
+    """End when the repository is gone or the volume full.
+
+    A client waits and tries again when its connection breaks, but gives up for good on an error that it is answered.
+    """
+    identity, reason = repository.stat().st_ino, ""
+    while not reason:
+        time.sleep(2)
+        try:
+            gone = repository.stat().st_ino != identity
+            reason = f"{repository} is not the one it was" if gone else ""
+            if os.statvfs(repository).f_bavail == 0:
+                reason = f"no space left for {repository}"
+        except OSError as error:
+            reason = str(error)
+    say(reason)
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def _end(*_: object) -> None:
