@@ -23,11 +23,13 @@ def synth(instances: Path, outdir: Path) -> None:
     made = {source.file: source.path for source in sources}
     for source in sources:
         _warn(source)
+    served: dict[str, Source] = {}
     with staged(outdir) as staging:
         for cluster, here in groupby(sorted(sources, key=_cluster), key=_cluster):
             tree = cdk8s.App(outdir=str(staging / cluster))
             for source in here:
-                add_instance(tree, source)
+                for export in add_instance(tree, source).exports:
+                    _check_alone(source, served.setdefault(export, source), export)
             tree.synth()
         settings = outdir.resolve().parent / SETTINGS
         if settings.exists():
@@ -39,6 +41,13 @@ def synth(instances: Path, outdir: Path) -> None:
         files = publish(staging, outdir, made)
     for file in files:
         print(os.path.relpath(file))
+
+
+def _check_alone(source: Source, other: Source, export: str) -> None:
+    """Refuse a second server on a store: within a cluster the constructs do, but they see one cluster only."""
+    if other is not source:
+        message = f"storage: {export!r}: choose another one: {other.path} serves it in cluster {_cluster(other)}"
+        raise InputError(f"{source.path}: {message}")
 
 
 def _cluster(source: Source) -> str:

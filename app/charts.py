@@ -28,7 +28,7 @@ _SECTIONS = {"storage", "server"}
 """Ids of the constructs that have a section of their own in the file."""
 
 
-def add_instance(app: cdk8s.App, source: Source) -> cdk8s.Chart:
+def add_instance(app: cdk8s.App, source: Source) -> InstanceChart:
     """Add the chart of an instance to an app.
 
     Raises:
@@ -43,7 +43,13 @@ def add_instance(app: cdk8s.App, source: Source) -> cdk8s.Chart:
 
 
 class InstanceChart(cdk8s.Chart):
-    """Everything that one instance is, in the order in which an empty cluster can take it."""
+    """Everything that one instance is, in the order in which an empty cluster can take it.
+
+    Attributes:
+        exports: what tells its store from every other one, where several clusters could have it.
+    """
+
+    exports: tuple[str, ...]
 
     def __init__(self, scope: Construct, source: Source) -> None:
         instance = source.instance
@@ -51,6 +57,8 @@ class InstanceChart(cdk8s.Chart):
         if instance.create_namespace:
             aim.AimNamespace(self, "namespace")
         storage = _storage(self, source.name, instance.storage)
+        # what other clusters reach as well, so that it is not enough to compare within one
+        self.exports = storage.stores[1:] if instance.storage.nfs or instance.storage.csi else ()
         server = _server(self, storage, instance)
         _extend_pod(server, instance.server)
         server.allow_from(*_peers(server, "server", instance.server.allow_from))

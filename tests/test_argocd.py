@@ -85,6 +85,17 @@ def test_a_cluster_has_a_folder_and_is_the_destination(repository: Path) -> None
     assert not (repository / "dist/north").exists()
 
 
+def test_one_export_has_one_server_in_all_clusters(repository: Path) -> None:
+    """Two of them would have two indexers on one store, whatever cluster they are in."""
+    for name, cluster in (("a", "north"), ("b", "south")):
+        text = (
+            f"cluster: {cluster}\nnamespace: ml\nstorage: {{size: 1Ti, nfs: {{server: nfs.example.com, path: /x}}}}\n"
+        )
+        (repository / f"instances/{name}.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="b.yaml: storage: .*a.yaml serves it in cluster north"):
+        synth(repository / "instances", repository / "dist")
+
+
 REFUSED = [
     ("argocd.yaml", "revision: main\n", "argocd.yaml: repository: missing"),
     ("argocd.yaml", f"{SETTINGS}selfheal: true\n", "argocd.yaml: selfheal: unknown key; did you mean selfHeal"),
