@@ -34,7 +34,7 @@ class Repository:
         content = instance(self.namespace, self.storage) | options
         self._write("aim", content)
         # a second one, so that the folder is not empty when the first is removed
-        other = instance(f"{self.namespace}-other", {"size": "1Gi", "dynamic": {}}, suspend=True)
+        other = instance(f"{self.namespace}-other", {"size": "1Gi", "dynamic": {}})
         self._write("other", other)
         self.publish("change")
 
@@ -82,9 +82,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory, volumes: Volumes) -> It
             made.await_fine(*made.both)
             measured("Argo CD: root applied to every instance synced and healthy", time.monotonic() - begin)
             yield made
-            for name in argocd.status(argo):  # or nobody would be there to obey the finalizers
-                patch = '{"metadata": {"finalizers": null}}'
-                kube.kubectl("patch", "application", name, "-n", argo, "--type=merge", "-p", patch)
         kube.kubectl("delete", "namespace", f"{namespace}-other", "--wait=false")
 
 

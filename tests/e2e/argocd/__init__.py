@@ -78,6 +78,10 @@ def running(namespace: str, folder: Path) -> Iterator[None]:
                 stack.enter_context(_process(command, name, arguments, folder))
             yield
     finally:
+        # nobody is there any more to obey them, and nothing else would let go of the definitions
+        for name in status(namespace):
+            patch = '{"metadata": {"finalizers": null}}'
+            kube.kubectl("patch", "application", name, "-n", namespace, "--type=merge", "-p", patch)
         kube.kubectl("delete", "crd", *(f"{file.stem.removesuffix('-crd')}s.argoproj.io" for file in definitions()))
 
 
