@@ -22,7 +22,7 @@ from tests.sandbox import skip
 HERE = Path(__file__).parent
 MODULE = "github.com/argoproj/argo-cd/v3"
 BASE: list[kube.Manifest] = [
-    {"kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": {"timeout.reconciliation": "5s"}},
+    {"kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": {}},
     {"kind": "ConfigMap", "metadata": {"name": "argocd-rbac-cm"}},
     {"kind": "ConfigMap", "metadata": {"name": "argocd-cmd-params-cm"}},
     {"kind": "Secret", "metadata": {"name": "argocd-secret"}, "stringData": {"server.secretkey": "bm90IG9uZQ=="}},
@@ -87,13 +87,22 @@ def running(namespace: str, folder: Path) -> Iterator[None]:
 
 def _processes(namespace: str, ports: list[int]) -> dict[str, list[str]]:
     redis, repository, *metrics = map(str, ports)
-    cache = ["--redis", f"127.0.0.1:{redis}"]
+    cache, fresh = ["--redis", f"127.0.0.1:{redis}"], ["--revision-cache-expiration", "5s"]
     local = ["--address", "127.0.0.1", "--metrics-address", "127.0.0.1"]
     server = ["--repo-server", f"127.0.0.1:{repository}", "--repo-server-plaintext"]
     where = ["--kubeconfig", os.environ["KUBECONFIG"], "--namespace", namespace]
     return {
         "redis-server": ["--port", redis, "--bind", "127.0.0.1", "--save", ""],
-        "argocd-repo-server": [*cache, *local, "--disable-tls", "--port", repository, "--metrics-port", metrics[0]],
+        "argocd-repo-server": [
+            *cache,
+            *local,
+            "--disable-tls",
+            "--port",
+            repository,
+            "--metrics-port",
+            metrics[0],
+            *fresh,
+        ],
         "argocd-application-controller": [*cache, *server, *where, "--metrics-port", metrics[1], "--app-resync", "5"],
     }
 
