@@ -43,8 +43,15 @@ def add_applications(app: cdk8s.App, sources: list[Source], settings: Settings) 
     """Add a chart for each instance's Application, and the one of the root.
 
     Raises:
-        InputError: two instances would have Applications of one name.
+        InputError: names that an Application and something else would share.
     """
+    _check_names(sources, settings)
+    for source in sources:
+        _add_instance(_chart(app, source.stem, settings), source, settings)
+    _add_root(_chart(app, ROOT, settings), settings)
+
+
+def _check_names(sources: list[Source], settings: Settings) -> None:
     named: dict[str, Path] = {settings.name: Path("the root")}
     for source in sources:
         if source.stem == ROOT:
@@ -54,8 +61,11 @@ def add_applications(app: cdk8s.App, sources: list[Source], settings: Settings) 
         if other != source.path:
             remedy = f"its Application would be called as that of {other}; change one of their names"
             raise InputError(f"{source.path}: name: {name!r}: {remedy}")
-        _add_instance(_chart(app, source.stem, settings), name, source, settings)
-    _add_root(_chart(app, ROOT, settings), settings)
+    for source in sources:
+        if source.name in named:
+            # Argo CD that tracks by label takes what says so in app.kubernetes.io/instance for that Application's own
+            remedy = "an Application has this name, and could delete the instance's server; choose another one"
+            raise InputError(f"{source.path}: name: {source.name!r}: {remedy}")
 
 
 def file_of(source: Source) -> Path:
@@ -73,14 +83,14 @@ def _chart(app: cdk8s.App, id: str, settings: Settings) -> cdk8s.Chart:
     return cdk8s.Chart(app, id, namespace=settings.namespace, disable_resource_name_hashes=True)
 
 
-def _add_instance(chart: Construct, name: str, source: Source, settings: Settings) -> None:
+def _add_instance(chart: Construct, source: Source, settings: Settings) -> None:
     instance = source.instance
     here = None if instance.cluster else _HERE
     path = f"{settings.path}/{instance.cluster}" if instance.cluster else settings.path
     argo.Application(
         chart,
         "application",
-        metadata=cdk8s.ApiObjectMetadata(name=name, finalizers=[_FINALIZER]),
+        metadata=cdk8s.ApiObjectMetadata(name=application_name(source), finalizers=[_FINALIZER]),
         spec=argo.ApplicationSpec(
             project=settings.project,
             destination=argo.ApplicationSpecDestination(

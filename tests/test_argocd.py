@@ -100,6 +100,8 @@ REFUSED = [
     ("argocd.yaml", "revision: main\n", "argocd.yaml: repository: missing"),
     ("argocd.yaml", f"{SETTINGS}selfheal: true\n", "argocd.yaml: selfheal: unknown key; did you mean selfHeal"),
     ("argocd.yaml", f"{SETTINGS}name: ml-a\n", "a.yaml: name: 'ml-a': its Application .* that of the root"),
+    ("argocd.yaml", f"{SETTINGS}name: b\n", "b.yaml: name: 'b': an Application has this name"),
+    ("instances/ml-a.yaml", FINE, "ml-a.yaml: name: 'ml-a': an Application has this name"),
     ("instances/root.yaml", FINE, "root.yaml: rename the file"),
     ("instances/c.yaml", f"{FINE}cluster: north\n", "a.yaml: cluster: missing; others name theirs"),
     ("instances/a.yaml", f"{FINE}cluster: argocd\n", "b.yaml: cluster: missing|a.yaml: cluster: 'argocd': write"),

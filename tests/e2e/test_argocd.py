@@ -62,7 +62,7 @@ class Repository:
     @property
     def both(self) -> tuple[str, str, str]:
         """Names of all Applications."""
-        return "aim", self.child, f"{self.namespace}-other-other"
+        return "aim-instances", self.child, f"{self.namespace}-other-other"
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_a_removed_instance_leaves_its_runs(repository: Repository, runs: dict[s
     (repository.folder / "instances/aim.yaml").unlink()
     repository.publish("remove")
     kube.wait_for(lambda: not servers(repository), seconds=120, what="the end of the server")
-    repository.await_fine("aim", repository.both[2])
+    repository.await_fine("aim-instances", repository.both[2])
     assert kept(repository)
     repository.commit()
     repository.await_fine(*repository.both)
