@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -43,12 +44,15 @@ def _containers(found: list[Manifest]) -> list[Manifest]:
     return list(pod["containers"])
 
 
-def rate(server: Pod, way: str, clients: int) -> float:
+def rate(server: Pod, way: str, clients: int, meanwhile: Callable[[], None]) -> float:
     """Points a second of so many clients at once, from the first point of the first to the close of the last."""
     repository, points = WAYS[way]
     begin = time.time() + 4 + 2 * clients  # each takes a second or two of a core to import Aim
     options = ("--points", points, "--begin", begin)
     started = [server.client("rush", "--name", f"{way}-{n}", *options, repository=repository) for n in range(clients)]
+    while any(client.poll() is None for client in started):
+        meanwhile()
+        time.sleep(0.5)
     done = [json.loads(client.communicate(timeout=300)[0]) for client in started]
     seconds = max(each["end"] for each in done) - min(each["begin"] for each in done)
     return float(sum(each["points"] for each in done) / seconds)
@@ -64,10 +68,16 @@ def measure(volume: Path, *, bare: bool) -> dict[str, float]:
         wait_for(lambda: tracking.get("/status/", port=53800, timeout=2), seconds=60, still=tracking)
         time.sleep(3)
         measured = memories(server, tracking, "idle")
+        peak = measured.copy()
+
+        def sample() -> None:
+            for name, value in memories(server, tracking, "idle").items():
+                peak[name] = max(peak[name], value)
+
         for way in WAYS:
             for clients in CLIENTS:
-                measured[f"{way}, {clients} clients, points/s"] = rate(server, way, clients)
-        return measured | memories(server, tracking, "after the load")
+                measured[f"{way}, {clients} clients, points/s"] = rate(server, way, clients, sample)
+        return measured | {name.replace("idle", "most under load"): value for name, value in peak.items()}
 
 
 def memories(server: Pod, tracking: Pod, when: str) -> dict[str, float]:
