@@ -131,33 +131,6 @@ def test_a_commit_changes_the_image(repository: Repository, runs: dict[str, int]
     kube.await_runs(runs, repository.namespace)
 
 
-def test_labels_of_argo_cd_leave_the_selector_alone(repository: Repository, runs: dict[str, int]) -> None:
-    """Tracking by label writes `app.kubernetes.io/instance` on metadata only; the Deployment keeps its selector."""
-    selector = {"app.kubernetes.io/instance": "aim"}.items()
-
-    def track(by: str) -> None:
-        patch = f'{{"data": {{"application.resourceTrackingMethod": "{by}"}}}}'
-        kube.kubectl("patch", "configmap", "argocd-cm", "-n", repository.argo, "--type=merge", "-p", patch)
-
-    def deployment() -> Manifest:
-        return dict(kube.found("deployment", "aim", "-n", repository.namespace))
-
-    def labelled() -> bool:
-        return bool(deployment()["metadata"]["labels"]["app.kubernetes.io/instance"] == repository.child)
-
-    track("label")
-    repository.commit(image=kube.IMAGE)
-    kube.wait_for(labelled, seconds=120, what="the label")
-    assert selector <= deployment()["spec"]["selector"]["matchLabels"].items()
-    assert selector <= deployment()["spec"]["template"]["metadata"]["labels"].items()
-    kube.ready(repository.namespace)
-    kube.await_runs(runs, repository.namespace)
-    track("annotation")
-    repository.commit()
-    kube.wait_for(lambda: not labelled(), seconds=120, what="the label of our own")
-    repository.await_fine(*repository.both)
-
-
 def kept(repository: Repository) -> bool:
     """The claim and its volume are there, bound to each other."""
     claim = kube.found("pvc", "aim-runs", "-n", repository.namespace)
@@ -196,3 +169,28 @@ def test_a_deleted_application_leaves_the_runs(
     assert (kube.found("deployment", "aim", "-n", repository.namespace)["metadata"]["uid"] != uid) is finalizer
     assert kept(repository)
     kube.await_runs(runs, repository.namespace)
+
+
+def test_labels_of_argo_cd_leave_the_selector_alone(repository: Repository, runs: dict[str, int]) -> None:
+    """Tracking by label writes `app.kubernetes.io/instance` on metadata only; the Deployment keeps its selector."""
+    selector = {"app.kubernetes.io/instance": "aim"}.items()
+
+    def track(by: str) -> None:
+        patch = f'{{"data": {{"application.resourceTrackingMethod": "{by}"}}}}'
+        kube.kubectl("patch", "configmap", "argocd-cm", "-n", repository.argo, "--type=merge", "-p", patch)
+
+    def deployment() -> Manifest:
+        return dict(kube.found("deployment", "aim", "-n", repository.namespace))
+
+    def labelled() -> bool:
+        return bool(deployment()["metadata"]["labels"]["app.kubernetes.io/instance"] == repository.child)
+
+    track("label")
+    kube.wait_for(labelled, seconds=120, what="the label")
+    assert selector <= deployment()["spec"]["selector"]["matchLabels"].items()
+    assert selector <= deployment()["spec"]["template"]["metadata"]["labels"].items()
+    kube.ready(repository.namespace)
+    kube.await_runs(runs, repository.namespace)
+    track("annotation")
+    kube.wait_for(lambda: not labelled(), seconds=120, what="the label of our own")
+    repository.await_fine(*repository.both)
