@@ -20,27 +20,36 @@ HERE = Path(__file__).resolve().parent
 def synth(instances: Path, outdir: Path) -> None:
     """Write the manifests of an instance file, or of a folder of them; and Argo CD's, where there are settings."""
     sources = read_instances(instances)
-    made = {source.file: source.path for source in sources}
     for source in sources:
         _warn(source)
-    served: dict[str, Source] = {}
+    made = {source.file: source.path for source in sources}
+    settings = outdir.resolve().parent / SETTINGS
     with staged(outdir) as staging:
-        for cluster, here in groupby(sorted(sources, key=_cluster), key=_cluster):
-            tree = cdk8s.App(outdir=str(staging / cluster))
-            for source in here:
-                for export in add_instance(tree, source).exports:
-                    _check_alone(source, served.setdefault(export, source), export)
-            tree.synth()
-        settings = outdir.resolve().parent / SETTINGS
+        _synth_instances(sources, staging)
         if settings.exists():
-            tree = cdk8s.App(outdir=str(staging / argocd.FOLDER))
-            argocd.add_applications(tree, sources, read_settings(settings))
-            tree.synth()
-            made |= {argocd.file_of(source): source.path for source in sources}
-            made[argocd.ROOT_FILE] = settings
+            made |= _synth_applications(sources, settings, staging)
         files = publish(staging, outdir, made)
     for file in files:
         print(os.path.relpath(file))
+
+
+def _synth_instances(sources: list[Source], staging: Path) -> None:
+    """Write the manifests of every instance, those of each cluster in its folder."""
+    served: dict[str, Source] = {}
+    for cluster, here in groupby(sorted(sources, key=_cluster), key=_cluster):
+        tree = cdk8s.App(outdir=str(staging / cluster))
+        for source in here:
+            for export in add_instance(tree, source).exports:
+                _check_alone(source, served.setdefault(export, source), export)
+        tree.synth()
+
+
+def _synth_applications(sources: list[Source], settings: Path, staging: Path) -> dict[Path, Path]:
+    """Write Argo CD's Applications; what each of them was made from."""
+    tree = cdk8s.App(outdir=str(staging / argocd.FOLDER))
+    argocd.add_applications(tree, sources, read_settings(settings))
+    tree.synth()
+    return {argocd.file_of(source): source.path for source in sources} | {argocd.ROOT_FILE: settings}
 
 
 def _check_alone(source: Source, other: Source, export: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from constructs import Construct
 
@@ -69,8 +69,8 @@ def _check_names(sources: list[Source], settings: Settings) -> None:
 
 
 def file_of(source: Source) -> Path:
-    """The file of an instance's Application, below the output."""
-    return Path(FOLDER, f"{source.stem}.k8s.yaml")
+    """The file of an instance's Application, below the output: named as that of its manifests."""
+    return Path(FOLDER, source.file.name)
 
 
 def application_name(source: Source) -> str:
@@ -86,7 +86,6 @@ def _chart(app: cdk8s.App, id: str, settings: Settings) -> cdk8s.Chart:
 def _add_instance(chart: Construct, source: Source, settings: Settings) -> None:
     instance = source.instance
     here = None if instance.cluster else _HERE
-    path = f"{settings.path}/{instance.cluster}" if instance.cluster else settings.path
     argo.Application(
         chart,
         "application",
@@ -96,7 +95,7 @@ def _add_instance(chart: Construct, source: Source, settings: Settings) -> None:
             destination=argo.ApplicationSpecDestination(
                 server=here, name=instance.cluster, namespace=instance.namespace
             ),
-            source=_source(settings, path, include=f"{source.stem}.k8s.yaml"),
+            source=_source(settings, source.file.parent, include=source.file.name),
             sync_policy=_sync_policy(settings),
             ignore_differences=_WRITTEN_BY_CONTROLLERS,
         ),
@@ -112,19 +111,19 @@ def _add_root(chart: Construct, settings: Settings) -> None:
         spec=argo.ApplicationSpec(
             project=settings.project,
             destination=argo.ApplicationSpecDestination(server=_HERE, namespace=settings.namespace),
-            source=_source(settings, f"{settings.path}/{FOLDER}", exclude=ROOT_FILE.name),
+            source=_source(settings, ROOT_FILE.parent, exclude=ROOT_FILE.name),
             sync_policy=_sync_policy(settings),
         ),
     )
 
 
 def _source(
-    settings: Settings, path: str, *, include: str | None = None, exclude: str | None = None
+    settings: Settings, folder: Path, *, include: str | None = None, exclude: str | None = None
 ) -> argo.ApplicationSpecSource:
     return argo.ApplicationSpecSource(
         repo_url=settings.repository,
         target_revision=settings.revision,
-        path=path,
+        path=str(PurePosixPath(settings.path, folder)),
         directory=argo.ApplicationSpecSourceDirectory(include=include, exclude=exclude),
     )
 

@@ -41,11 +41,6 @@ class Source:
         return Path(self.instance.cluster or "", f"{self.stem}.k8s.yaml")
 
     @property
-    def label(self) -> str:
-        """The file as the output names it: with its folder, but no path of a machine."""
-        return f"{self.path.resolve().parent.name}/{self.path.name}"
-
-    @property
     def name(self) -> str:
         """Name of the instance."""
         return self.instance.name or self.stem

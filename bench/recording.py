@@ -12,11 +12,12 @@ from pathlib import Path
 
 import cdk8s
 
+from bench.load import CHEAP
 from bench.serving import memory, own_folder
 from constructs_lib import AimServer
 from tests.building import dynamic
 from tests.e2e.guide import COMMAND
-from tests.manifest_rules import Manifest, pod_template
+from tests.manifest_rules import Manifest, pod_of
 from tests.sandbox import Pod, running, wait_for
 
 URL = "aim://127.0.0.1:53800"
@@ -25,7 +26,6 @@ WAYS = {"volume": ("/aim", 8000), "network": (URL, 1500)}
 
 CLIENTS = (1, 4, 16)
 BARE = ["aim", "server", "--host", "0.0.0.0", "--repo", "/aim"]
-CHEAP = "/api/projects/pinned-sequences"
 
 
 def manifests(*, bare: bool) -> list[Manifest]:
@@ -33,15 +33,10 @@ def manifests(*, bare: bool) -> list[Manifest]:
     chart = cdk8s.Chart(cdk8s.App(outdir=tempfile.mkdtemp()), "chart", namespace="bench")
     AimServer(chart, "server", storage=dynamic(chart)).add_tracking()
     found: list[Manifest] = list(cdk8s.Testing.synth(chart))
-    containers = _containers(found)
+    containers = pod_of(found)["containers"]
     if bare:
         containers[0]["command"], containers[1]["command"] = ["/bin/sh", "-c", COMMAND], BARE
     return found
-
-
-def _containers(found: list[Manifest]) -> list[Manifest]:
-    (pod,) = [template["spec"] for manifest in found if (template := pod_template(manifest))]
-    return list(pod["containers"])
 
 
 def rate(server: Pod, way: str, clients: int, meanwhile: Callable[[], None]) -> float:
@@ -64,7 +59,7 @@ def measure(volume: Path, *, bare: bool) -> dict[str, float]:
     with ExitStack() as stack:
         server = stack.enter_context(running(found, volume))
         server.await_ready(CHEAP)
-        tracking = stack.enter_context(server.running(_containers(found)[1]))
+        tracking = stack.enter_context(server.running(pod_of(found)["containers"][1]))
         wait_for(lambda: tracking.get("/status/", port=53800, timeout=2), seconds=60, still=tracking)
         time.sleep(3)
         measured = memories(server, tracking, "idle")

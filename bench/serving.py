@@ -15,7 +15,7 @@ import yaml
 
 from bench.load import CHEAP
 from tests.e2e.guide import COMMAND
-from tests.manifest_rules import Manifest, pod_template
+from tests.manifest_rules import Manifest, pod_of
 from tests.sandbox import Pod, running, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,9 +27,8 @@ RUNS, POINTS = 40, 500
 def manifests(command: str | None = None) -> list[Manifest]:
     """The committed manifests, with another command or their own."""
     found: list[Manifest] = list(yaml.safe_load_all((ROOT / "dist/aim.k8s.yaml").read_text(encoding="utf-8")))
-    (pod,) = [template["spec"] for manifest in found if (template := pod_template(manifest))]
     if command:
-        pod["containers"][0]["command"] = ["/bin/sh", "-c", command]
+        pod_of(found)["containers"][0]["command"] = ["/bin/sh", "-c", command]
     return found
 
 

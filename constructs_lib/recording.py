@@ -57,16 +57,12 @@ def check_can_record(storage: AimStorage, workload: PodOrWorkload, *, share_node
 
 def _check_mount(storage: AimStorage, mount: kplus.VolumeMount) -> None:
     """Refuse what would hide the runs, or keep them from being written."""
-    path, name = _normal(mount.path), mount.volume.name
+    path, name = posixpath.normpath(mount.path), mount.volume.name
     whole = not (mount.read_only or mount.sub_path or mount.sub_path_expr)
     ours = path == REPOSITORY and name == storage.as_volume().name and whole
     beside = path != REPOSITORY and not path.startswith(f"{REPOSITORY}/")
     remedy = f"mount it elsewhere: the volume that the runs are on is mounted at {REPOSITORY}, whole and to be written"
     require(ours or beside, f"mounts[{mount.path}]", name, remedy)
-
-
-def _normal(path: str) -> str:
-    return posixpath.normpath(path)
 
 
 def _check_access(storage: AimStorage, *, share_node: bool) -> None:
@@ -83,7 +79,7 @@ def let_record(storage: AimStorage, workload: PodOrWorkload, *, share_node: bool
     """Mount the volume, name it, become its owner, and go to its node."""
     volume = storage.as_volume()
     for container in workload.containers:
-        if REPOSITORY not in {_normal(mount.path) for mount in container.mounts}:
+        if REPOSITORY not in {posixpath.normpath(mount.path) for mount in container.mounts}:
             container.mount(REPOSITORY, storage)
         name_repository(container, REPOSITORY)
     if storage.owner:

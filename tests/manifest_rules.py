@@ -31,6 +31,13 @@ def pod_template(manifest: Manifest) -> Manifest | None:
     return template
 
 
+def pod_of(manifests: list[Manifest]) -> Manifest:
+    """The pod of the one workload among manifests."""
+    (template,) = filter(None, map(pod_template, manifests))
+    spec: Manifest = template["spec"]
+    return spec
+
+
 def _identity(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:
     seen = set()
     for manifest in manifests:

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import pytest
 
 from tests.aim_environment import ENVIRONMENT, MISSING
-from tests.manifest_rules import Manifest, pod_template
+from tests.manifest_rules import Manifest, pod_of
 
 PORT = 43800
 OWNER = 10001
@@ -206,10 +206,29 @@ def running(
 def training(manifests: list[Manifest], volume: Path, **options: str) -> Iterator[Pod]:
     """A pod of somebody else's on the same volume, as the same user, that does nothing until it is told to."""
     copied = copy.deepcopy(manifests)
-    (pod,) = [template["spec"] for manifest in copied if (template := pod_template(manifest))]
-    pod["containers"][0]["command"] = ["sleep", "infinity"]
+    pod_of(copied)["containers"][0]["command"] = ["sleep", "infinity"]
     with running(copied, volume, **{"host": "trainer", **options}) as started:
         yield started
+
+
+@contextlib.contextmanager
+def disk(folder: Path, size: str) -> Iterator[None]:
+    """A small disk of the pod's user, mounted at a folder."""
+    if os.geteuid() != 0:
+        skip("only root can mount")
+    options = f"size={size},uid={OWNER},gid={OWNER},mode=755"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(path: Path) -> None:
+    """Fill a disk to the last byte."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
 
 def own(*paths: Path) -> None:
@@ -237,7 +256,7 @@ def assert_all_there(runs: dict[str, int], server: Pod) -> None:
 
 
 def _spec(manifests: list[Manifest], volume: Path, scratch: Path) -> dict[str, Any]:
-    (pod,) = [template["spec"] for manifest in manifests if (template := pod_template(manifest))]
+    pod = pod_of(manifests)
     container = pod["containers"][0]
     sources = {each["name"]: _source(each, manifests, volume, scratch) for each in pod["volumes"]}
     mounts = [[sources[m["name"]], m["mountPath"], m.get("readOnly", False)] for m in container["volumeMounts"]]

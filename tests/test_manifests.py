@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from tests.manifest_rules import Manifest, pod_template, problems
+from tests.manifest_rules import Manifest, pod_of, pod_template, problems
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*(ROOT / "dist").glob("*.yaml"), *(ROOT / "tests/__snapshots__").rglob("*.yaml")])
@@ -68,10 +67,10 @@ def test_nothing_that_apply_reports_for_ever(file: Path) -> None:
             )
 
 
-def container(manifests: list[Manifest]) -> dict[str, Any]:
+def container(manifests: list[Manifest]) -> Manifest:
     """The server's container."""
-    (template,) = [template for manifest in manifests if (template := pod_template(manifest))]
-    return template["spec"]["containers"][0]  # type: ignore[no-any-return]
+    found: Manifest = pod_of(manifests)["containers"][0]
+    return found
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> Manifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -16,8 +15,9 @@ import pytest
 from constructs_lib import AimServer
 from tests.aim_environment import ENVIRONMENT
 from tests.building import dynamic
-from tests.manifest_rules import Manifest, pod_template
-from tests.sandbox import CLIENT, Pod, assert_all_there, running, skip, training, wait_for, written
+from tests.manifest_rules import Manifest, pod_of
+from tests.pages import going_on
+from tests.sandbox import CLIENT, Pod, assert_all_there, disk, fill, running, skip, training, wait_for, written
 
 TRACKING = 53800
 URL = f"aim://127.0.0.1:{TRACKING}"
@@ -33,8 +33,7 @@ def pod(chart: cdk8s.Chart) -> list[Manifest]:
 @pytest.fixture
 def container(pod: list[Manifest]) -> Manifest:
     """The tracking server's container."""
-    (template,) = [template for manifest in pod if (template := pod_template(manifest))]
-    return dict(template["spec"]["containers"][1])
+    return dict(pod_of(pod)["containers"][1])
 
 
 @pytest.fixture
@@ -50,16 +49,6 @@ def await_tracking(tracking: Pod) -> None:
     wait_for(lambda: tracking.get("/status/", port=TRACKING, timeout=2), seconds=60, still=tracking)
 
 
-def going_on(server: Pod) -> set[str]:
-    """The experiments that have a run that has not ended, as the server's pages list them."""
-    found = set()
-    for experiment in json.loads(server.get("/api/experiments/") or "[]"):
-        runs = json.loads(server.get(f"/api/experiments/{experiment['id']}/runs/") or "{}").get("runs", [])
-        if any(run["end_time"] is None for run in runs):
-            found.add(experiment["name"])
-    return found
-
-
 def test_writers_over_volume_and_network_lose_nothing(
     server: Pod, container: Manifest, pod: list[Manifest], volume: Path
 ) -> None:
@@ -73,7 +62,7 @@ def test_writers_over_volume_and_network_lose_nothing(
             writers[f"volume-{number}"] = trainer.client("write", "--name", f"volume-{number}", *options)
             remote = server.client("write", "--name", f"network-{number}", *options, repository=URL)
             writers[f"network-{number}"] = remote
-        wait_for(lambda: going_on(server) >= set(writers), seconds=60, still=server)
+        wait_for(lambda: going_on(server.get) >= set(writers), seconds=60, still=server)
         runs = {run: points for writer in writers.values() for run, points in written(writer).items()}
         assert len(runs) == 6
         assert_all_there(runs, server)
@@ -172,8 +161,7 @@ def test_the_base_path_is_that_of_the_tracking_server_and_its_probes(chart: cdk8
     """Recording works below it, and nothing is beside it."""
     AimServer(chart, "server", storage=dynamic(chart)).add_tracking(base_path="/track")
     manifests = list(cdk8s.Testing.synth(chart))
-    (template,) = [template for manifest in manifests if (template := pod_template(manifest))]
-    container = template["spec"]["containers"][1]
+    container = pod_of(manifests)["containers"][1]
     path = container["readinessProbe"]["httpGet"]["path"]
     with running(manifests, volume) as server, server.running(container) as tracking:
         wait_for(lambda: tracking.get(path, port=TRACKING, timeout=2), seconds=60, still=tracking)
@@ -183,23 +171,15 @@ def test_the_base_path_is_that_of_the_tracking_server_and_its_probes(chart: cdk8
 
 def test_a_full_disk_makes_clients_wait(pod: list[Manifest], container: Manifest, volume: Path) -> None:
     """The tracking server ends and says why, instead of answering errors on which a client gives up for good."""
-    if os.geteuid() != 0:
-        skip("only root can mount")
-    options = "size=64m,uid=10001,gid=10001,mode=755"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", volume], check=True)
-    try:
+    with disk(volume, "64m"):
         with running(pod, volume) as server:
             server.await_ready()
         with training(pod, volume) as elsewhere, elsewhere.running(container) as tracking:
             await_tracking(tracking)
-            with (volume / "filler").open("wb") as filler, contextlib.suppress(OSError):
-                while True:
-                    filler.write(bytes(1 << 16))
+            fill(volume / "filler")
             code, line = tracking.ended(seconds=20)
         assert code == 1
         assert "no space left" in line
-    finally:
-        subprocess.run(["umount", "--lazy", volume], check=True)
 
 
 @pytest.mark.parametrize(("umask", "reason"), [(0o022, "PermissionError"), (0o002, "readonly database")])

@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,18 +18,11 @@ import yaml
 
 from constructs_lib import AimServer
 from tests.building import dynamic
-from tests.manifest_rules import Manifest, pod_template
-from tests.sandbox import OWNER, Pod, assert_all_there, own, running, skip, training, wait_for, written
+from tests.manifest_rules import Manifest, pod_of
+from tests.sandbox import Pod, assert_all_there, disk, fill, own, running, skip, training, wait_for, written
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ".aim/locks/structured_db_lock"
-
-
-@pytest.fixture
-def as_root() -> None:
-    """What the test does to the volume needs root."""
-    if os.geteuid() != 0:
-        skip("only root can mount, and give folders away")
 
 
 @pytest.fixture
@@ -56,7 +48,7 @@ def refusal(manifests: list[Manifest], volume: Path, **options: str) -> str:
 
 def test_an_empty_volume_is_served_and_answers_every_probe(manifests: list[Manifest], volume: Path) -> None:
     """The probes' own paths answer 200, on a root that cannot be written to and as the pod's user."""
-    (pod,) = [template["spec"] for manifest in manifests if (template := pod_template(manifest))]
+    pod = pod_of(manifests)
     with running(manifests, volume) as server:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             server.await_ready(pod["containers"][0][probe]["httpGet"]["path"])
@@ -154,9 +146,10 @@ def test_something_else_called_aim_is_refused(manifests: list[Manifest], volume:
     assert "/aim/.aim is no repository of Aim 3, it has photos in it: move it away" in line
 
 
-@pytest.mark.usefixtures("as_root")
 def test_a_volume_that_cannot_be_written_is_refused(manifests: list[Manifest], volume: Path) -> None:
     """The line names the path, its owner, the user, and both ways out."""
+    if os.geteuid() != 0:
+        skip("only root can give folders away")
     os.chown(volume, 0, 0)
     line = refusal(manifests, volume)
     assert "/aim belongs to uid 0, gid 0, and uid 10001, gid 10001 cannot write to it" in line
@@ -290,12 +283,9 @@ def test_no_run_is_lost_by_twenty_kills(manifests: list[Manifest], volume: Path,
         assert_all_there(runs, server)
 
 
-@pytest.mark.usefixtures("as_root")
 def test_a_full_disk_loses_no_run(manifests: list[Manifest], volume: Path) -> None:
     """It says why it ends, and serves and takes runs again when there is room."""
-    options = f"size=24m,uid={OWNER},gid={OWNER},mode=755"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", volume], check=True)
-    try:
+    with disk(volume, "24m"):
         with running(manifests, volume) as server:
             server.await_ready()
             runs = written(server.client("write", "--runs", 2))
@@ -310,22 +300,13 @@ def test_a_full_disk_loses_no_run(manifests: list[Manifest], volume: Path) -> No
             server.await_ready()
             runs |= written(server.client("write"))
             assert_all_there(runs, server)
-    finally:
-        subprocess.run(["umount", "--lazy", volume], check=True)
-
-
-def fill(path: Path) -> None:
-    """Fill a disk to the last byte."""
-    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
 
 
 def test_the_base_path_is_that_of_server_probes_and_redirects(chart: cdk8s.Chart, volume: Path) -> None:
     """With a base path the page, the API and the probes are below it, and nothing is beside it."""
     AimServer(chart, "server", storage=dynamic(chart), base_path="/x/y")
     manifests = list(cdk8s.Testing.synth(chart))
-    (pod,) = [template["spec"] for manifest in manifests if (template := pod_template(manifest))]
+    pod = pod_of(manifests)
     with running(manifests, volume) as server:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             server.await_ready(pod["containers"][0][probe]["httpGet"]["path"])

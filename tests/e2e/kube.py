@@ -54,6 +54,12 @@ def apply(*manifests: Manifest) -> str:
     return kubectl("apply", "-f", "-", text=yaml.safe_dump_all(manifests))
 
 
+def assert_unchanged(path: object) -> None:
+    """A further apply of the same manifests says that it changed nothing."""
+    said = kubectl("apply", "-f", path)
+    assert all(line.endswith(" unchanged") for line in said.splitlines()), said
+
+
 def wait_for(condition: Callable[[], T], *, seconds: float, what: str = "") -> T:
     """Wait until something is true; what it was. Until then it may also fail, or miss what it looks for."""
     end = time.monotonic() + seconds
@@ -153,6 +159,10 @@ class Client:
     def get(self, url: str, body: object = None, *, seconds: float = 30) -> str:
         """The body of a 200 answer; with a body of its own, the question is a POST."""
         return self.python(GET, url, seconds, json.dumps(body) if body else "", seconds=seconds + 30)
+
+    def page(self, path: str) -> str:
+        """What the server of its namespace answers."""
+        return self.get(f"http://aim.{self.namespace}.svc{path}")
 
 
 GET = """

@@ -23,8 +23,7 @@ def test_a_second_apply_changes_nothing(namespace: str, folder: Path, volumes: V
     first = kube.kubectl("apply", "-f", dist)
     assert all(line.endswith(" created") for line in first.splitlines()), first
     kube.ready(namespace)
-    second = kube.kubectl("apply", "-f", dist)
-    assert all(line.endswith(" unchanged") for line in second.splitlines()), second
+    kube.assert_unchanged(dist)
     assert kube.kubectl("diff", "-f", dist) == ""
     labels = kube.found("namespace", namespace)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -39,8 +38,7 @@ def test_the_committed_manifests_are_taken(folder: Path) -> None:
         dist.write_text(renamed(text, name), encoding="utf-8")
         created = kube.kubectl("apply", "-f", dist)
         assert all(line.endswith(" created") for line in created.splitlines()), created
-        unchanged = kube.kubectl("apply", "-f", dist)
-        assert all(line.endswith(" unchanged") for line in unchanged.splitlines()), unchanged
+        kube.assert_unchanged(dist)
 
 
 def renamed(text: str, namespace: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from examples import distributed, existing_claim, remote_tracking, report, share
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
+from tests.pages import going_on, runs_of_experiments
 
 
 def applied(app: cdk8s.App, *, ready: str, folder: str = "") -> None:
@@ -32,8 +32,7 @@ def applied(app: cdk8s.App, *, ready: str, folder: str = "") -> None:
         file.write_text(yaml.safe_dump_all(manifests), encoding="utf-8")
     kube.kubectl("apply", "-f", app.outdir)
     kube.ready(ready)
-    again = kube.kubectl("apply", "-f", app.outdir)
-    assert all(line.endswith(" unchanged") for line in again.splitlines()), again
+    kube.assert_unchanged(app.outdir)
 
 
 def folder_of(volumes: Volumes, name: str) -> str:
@@ -69,18 +68,8 @@ def test_the_shared_volume_and_a_claim_of_others(namespace: str, tmp_path: Path,
     complete("train", namespace)
     client = Client(namespace=namespace)
     client.start()
-    kube.wait_for(lambda: experiments(client, namespace) == {"shared-volume", "evaluation"}, seconds=60)
-    assert experiments(client, namespace, going_on=True) == {"evaluation"}
-
-
-def experiments(client: Client, namespace: str, *, going_on: bool = False) -> set[str]:
-    """The experiments that the server's pages list; those with a run that has not ended, or all."""
-    found, url = set(), f"http://aim.{namespace}.svc/api/experiments/"
-    for experiment in json.loads(client.get(url)):
-        runs = json.loads(client.get(f"{url}{experiment['id']}/runs/"))["runs"]
-        if runs and (not going_on or any(run["end_time"] is None for run in runs)):
-            found.add(experiment["name"])
-    return found
+    kube.wait_for(lambda: runs_of_experiments(client.page).keys() == {"shared-volume", "evaluation"}, seconds=60)
+    assert going_on(client.page) == {"evaluation"}
 
 
 def test_remote_tracking_from_a_namespace_that_is_admitted(tmp_path: Path) -> None:
@@ -150,7 +139,7 @@ def test_writers_over_volume_and_network_lose_nothing(namespace: str, folder: Pa
             if over_volume
             else kube.remote_writer(name, namespace, url, *options)
         )
-    kube.wait_for(lambda: experiments(client, namespace, going_on=True) == set(names), seconds=60)
+    kube.wait_for(lambda: going_on(client.page) == set(names), seconds=60)
     volumes.signal(kube.server_pod(namespace), "43800")
     kube.wait_for(lambda: restarts(namespace) == {"aim": 1, "tracking": 0}, seconds=60, what="a restart of one")
     volumes.signal(kube.server_pod(namespace), "accept")

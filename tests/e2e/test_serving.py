@@ -14,6 +14,7 @@ from constructs_lib.plus import kplus
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
+from tests.pages import runs_of_experiments
 
 
 def served(storage: Manifest, namespace: str, folder: Path) -> str:
@@ -95,9 +96,10 @@ def test_a_run_of_another_pod_is_shown_within_seconds_of_its_end(
     (run,) = [json.loads(line) for line in log if line.startswith("{")]
     kube.wait_for(lambda: last_value(client, namespace, run["hash"]) == run["points"] - 1, seconds=10, what="the run")
     measured("end of a Job to its run on the server", time.monotonic() - ended)
-    going_on = kube.wait_for(lambda: of_experiment(client, namespace, "long"), seconds=30)
-    before = kube.wait_for(lambda: last_value(client, namespace, going_on), seconds=30)
-    kube.wait_for(lambda: last_value(client, namespace, going_on) > before, seconds=30, what="a run that goes on")
+    runs = kube.wait_for(lambda: runs_of_experiments(client.page)["long"], seconds=30)
+    long = runs[0]["run_id"]
+    before = kube.wait_for(lambda: last_value(client, namespace, long), seconds=30)
+    kube.wait_for(lambda: last_value(client, namespace, long) > before, seconds=30, what="a run that goes on")
 
 
 def last_value(client: Client, namespace: str, run: str) -> float:
@@ -105,11 +107,3 @@ def last_value(client: Client, namespace: str, run: str) -> float:
     url = f"http://aim.{namespace}.svc/api/runs/{run}/metric/get-batch/"
     (metric,) = json.loads(client.get(url, [{"name": "loss", "context": {}}]))
     return float(metric["values"][-1])
-
-
-def of_experiment(client: Client, namespace: str, name: str) -> str:
-    """The hash of the newest run of an experiment."""
-    experiments = json.loads(client.get(f"http://aim.{namespace}.svc/api/experiments/"))
-    (experiment,) = [each["id"] for each in experiments if each["name"] == name]
-    runs = json.loads(client.get(f"http://aim.{namespace}.svc/api/experiments/{experiment}/runs/"))["runs"]
-    return str(runs[0]["run_id"])
