@@ -85,11 +85,12 @@ def _chart(app: cdk8s.App, id: str, settings: Settings) -> cdk8s.Chart:
 
 def _add_instance(chart: Construct, source: Source, settings: Settings) -> None:
     instance = source.instance
+    finalizers = [_FINALIZER] if settings.finalizer else None
     here = None if instance.cluster else _HERE
     argo.Application(
         chart,
         "application",
-        metadata=cdk8s.ApiObjectMetadata(name=application_name(source), finalizers=[_FINALIZER]),
+        metadata=cdk8s.ApiObjectMetadata(name=application_name(source), finalizers=finalizers),
         spec=argo.ApplicationSpec(
             project=settings.project,
             destination=argo.ApplicationSpecDestination(

@@ -31,6 +31,9 @@ class Settings(StrictModel):
     default."""
     self_heal: bool = True
     """Undo what others change in the cluster. Default: true."""
+    finalizer: bool = True
+    """Removing an instance, or its Application, removes its server; storage and namespace stay in any case. Default:
+    true."""
 
 
 def read_settings(file: Path) -> Settings:

@@ -53,6 +53,18 @@ def test_each_instance_has_an_application_and_all_have_a_root(repository: Path) 
     assert root["spec"]["source"]["directory"] == {"exclude": "root.k8s.yaml"}
 
 
+def test_finalizer_and_self_healing_are_a_choice(repository: Path) -> None:
+    """Without them an Application that goes leaves its server running, and others' changes stay."""
+    child = yaml.safe_load(synthesized(repository)["argocd/a.k8s.yaml"])
+    assert child["metadata"]["finalizers"] == ["resources-finalizer.argocd.argoproj.io"]
+    assert child["spec"]["syncPolicy"]["automated"]["selfHeal"] is True
+    with (repository / "argocd.yaml").open("a", encoding="utf-8") as settings:
+        settings.write("finalizer: false\nselfHeal: false\n")
+    child = yaml.safe_load(synthesized(repository)["argocd/a.k8s.yaml"])
+    assert "finalizers" not in child["metadata"]
+    assert child["spec"]["syncPolicy"]["automated"]["selfHeal"] is False
+
+
 def test_an_instance_that_is_gone_takes_its_application_along(repository: Path) -> None:
     """The root then removes it from the cluster, and with it the server."""
     synthesized(repository)

@@ -1,0 +1,98 @@
+"""Controllers that Debian has no package of: built from their Go modules, and run as processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.e2e import kube
+from tests.sandbox import skip
+
+
+def built(module: Path, package: str) -> Path:
+    """The binary of a package, built once: ten minutes on two cores.
+
+    Args:
+        module: folder with the go.mod that pins it.
+        package: its import path.
+    """
+    missing = [name for name in ("git", "go", "redis-server") if not shutil.which(name)]
+    if missing:
+        skip(f"no {', '.join(missing)} on PATH: controllers are built from their modules, and take what is in Git")
+    state = hashlib.sha256((module / "go.mod").read_bytes()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "aim-on-kubernetes")
+    binary = cache / f"{package.replace('/', '-')}-{state}"
+    if not binary.exists():
+        building = cache / f"building-{os.getpid()}"
+        build: list[str | Path] = ["go", "build", "-trimpath", "-o", building, package]
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+        subprocess.run(build, cwd=module, check=True, env=environment)
+        building.rename(binary)
+    return binary
+
+
+def files(module: Path, dependency: str, pattern: str) -> list[Path]:
+    """Files of a dependency of a module, such as its custom resource definitions."""
+    show = ["go", "list", "-m", "-f", "{{.Dir}}", dependency]
+    folder = subprocess.run(show, cwd=module, check=True, capture_output=True, text=True).stdout.strip()
+    return sorted(Path(folder).glob(pattern))
+
+
+@contextlib.contextmanager
+def defined(definitions: Sequence[Path]) -> Iterator[None]:
+    """Custom resources of these definitions; at the end, when their controllers have ended, they are gone."""
+    options = [option for file in definitions for option in ("-f", str(file))]
+    try:
+        kube.kubectl("apply", "--server-side", *options)
+        kube.kubectl("wait", "--for=condition=Established", *options)
+        yield
+    finally:
+        # nobody is there any more to obey them, and nothing else would let go of the definitions
+        for resource in kube.found(*options)["items"]:
+            _let_go(resource["metadata"]["name"])
+        kube.kubectl("delete", *options)
+
+
+def _let_go(resource: str) -> None:
+    """Remove the finalizers of what this session has made of a kind."""
+    for each in kube.found(resource, "--all-namespaces")["items"]:
+        name, namespace = each["metadata"]["name"], each["metadata"].get("namespace", "default")
+        if namespace.startswith(kube.PREFIX):
+            leave_to_itself(resource, name, namespace)
+
+
+def leave_to_itself(resource: str, name: str, namespace: str) -> None:
+    """Remove the finalizers of a custom resource."""
+    patch = '{"metadata": {"finalizers": null}}'
+    kube.kubectl("patch", resource, name, "-n", namespace, "--type=merge", "-p", patch)
+
+
+@contextlib.contextmanager
+def process(name: str, command: Sequence[object], folder: Path, **environment: str) -> Iterator[None]:
+    """Run a controller; what it says is in `<name>.log` of the folder."""
+    kubeconfig = folder / ".kube/config"
+    kubeconfig.parent.mkdir(exist_ok=True)
+    shutil.copy(os.environ["KUBECONFIG"], kubeconfig)
+    all_of_it = {**os.environ, "HOME": str(folder), **environment}
+    with (folder / f"{name}.log").open("wb") as log:
+        started = subprocess.Popen([*map(str, command)], env=all_of_it, stdout=log, stderr=log, cwd=folder)
+        try:
+            time.sleep(2)
+            yield
+        finally:
+            started.terminate()
+            started.wait(30)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody has."""
+    with contextlib.ExitStack() as stack:
+        chosen = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in chosen]
