@@ -10,7 +10,7 @@ from app.charts import add_instance
 from app.errors import InputError
 from app.output import SETTINGS, publish, staged
 from app.reading import Source, read_instances
-from app.settings import read_settings
+from app.settings import EXAMPLE, read_settings
 
 GUIDE_ADDRESS = "123.12.123.12"
 
@@ -23,7 +23,7 @@ def synth(instances: Path, outdir: Path) -> None:
     for source in sources:
         _warn(source)
     made = {source.file: source.path for source in sources}
-    settings = outdir.resolve().parent / SETTINGS
+    settings = Path(os.path.relpath(outdir.resolve().parent / SETTINGS))
     with staged(outdir) as staging:
         _synth_instances(sources, staging)
         if settings.exists():
@@ -46,8 +46,11 @@ def _synth_instances(sources: list[Source], staging: Path) -> None:
 
 def _synth_applications(sources: list[Source], settings: Path, staging: Path) -> dict[Path, Path]:
     """Write Argo CD's Applications; what each of them was made from."""
-    tree = cdk8s.App(outdir=str(staging / argocd.FOLDER))
-    argocd.add_applications(tree, sources, read_settings(settings))
+    tree, read = cdk8s.App(outdir=str(staging / argocd.FOLDER)), read_settings(settings)
+    if EXAMPLE in read.repository:
+        hint = "an example; set your own before Argo CD follows it"
+        print(f"{settings}: repository: {read.repository!r}: {hint}", file=sys.stderr)
+    argocd.add_applications(tree, sources, read)
     tree.synth()
     return {argocd.file_of(source): source.path for source in sources} | {argocd.ROOT_FILE: settings}
 

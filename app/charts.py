@@ -39,7 +39,8 @@ def add_instance(app: cdk8s.App, source: Source) -> InstanceChart:
     except aim.OptionError as error:
         key = _key(error)
         given = "the file's name, " if key == "name" and not source.instance.name else ""
-        raise InputError(f"{source.path}: {key}: {given}{brief(error.value)}: {error.remedy}") from None
+        file = source.said_in(*key.partition("[")[0].split(".")) if key != "name" else source.path
+        raise InputError(f"{file}: {key}: {given}{brief(error.value)}: {error.remedy}") from None
 
 
 class InstanceChart(cdk8s.Chart):

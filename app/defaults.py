@@ -21,7 +21,9 @@ def merged(model: type[BaseModel] | None, shared: Mapping[str, object], own: Map
     both = {key: value for key, value in shared.items() if key not in dropped} | dict(own)
     for key, value in own.items():
         other = shared.get(key)
-        if isinstance(value, dict) and isinstance(other, dict):
+        if value is None and key in shared:
+            del both[key]
+        elif isinstance(value, dict) and isinstance(other, dict):
             both[key] = merged(next(model_of(model, key), None) if model else None, other, value)
     return both
 

@@ -159,7 +159,7 @@ class Storage(OneOf):
     labels: dict[str, str] = {}
     """Further labels of volume and claim. Default: none."""
     annotations: dict[str, str] = {}
-    """Further annotations of volume and claim, but not those that keep them. Default: none."""
+    """Further annotations of volume and claim, but none of Argo CD, Flux or Helm. Default: none."""
 
 
 class Service(StrictModel):
@@ -317,7 +317,7 @@ class Server(StrictModel):
     labels: dict[str, str] = {}
     """Further labels of every object and of the pod. Default: none."""
     annotations: dict[str, str] = {}
-    """Annotations of the Deployment. Default: none."""
+    """Annotations of the Deployment, but no sync wave or hook. Default: none."""
     pod_annotations: dict[str, str] = {}
     """Annotations of the pod. Default: none."""
 

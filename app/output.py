@@ -49,10 +49,11 @@ def publish(staging: Path, outdir: Path, made: Mapping[Path, Path]) -> list[Path
         raise InputError(f"{outdir}: holds the instance files; write elsewhere: OUT=folder")
     for file, source in made.items():
         _check_replaceable(outdir / file, outdir, source)
-        _add_header(staging / file, source)
-    stale = [file for file in _stale(outdir, sources) if file.relative_to(outdir) not in made]
+        _add_header(staging / file, outdir, source)
     for file in made:
         (outdir / file).parent.mkdir(parents=True, exist_ok=True)
+    stale = [file for file in _stale(outdir, sources) if file.relative_to(outdir) not in made]
+    for file in made:
         (staging / file).replace(outdir / file)
     for file in stale:
         file.unlink()
@@ -73,9 +74,10 @@ def _check_replaceable(file: Path, outdir: Path, source: Path) -> None:
         raise InputError(f"{file}: was made from {made_from}; write elsewhere: OUT=folder")
 
 
-def _add_header(file: Path, source: Path) -> None:
-    # with its folder, but no path of a machine
-    label = f"{source.resolve().parent.name}/{source.name}" if source.name != SETTINGS else SETTINGS
+def _add_header(file: Path, outdir: Path, source: Path) -> None:
+    source, home = source.resolve(), outdir.resolve().parent
+    # from elsewhere with its folder, but no path of a machine
+    label = source.relative_to(home) if source.is_relative_to(home) else Path(source.parent.name, source.name)
     file.write_text(_HEADER.format(label) + file.read_text(encoding="utf-8"), encoding="utf-8")
 
 
@@ -88,7 +90,7 @@ def _made_from(file: Path) -> str | None:
 
 def _stale(outdir: Path, sources: AbstractSet[Path]) -> Iterator[Path]:
     """What was made from one of the sources, or from a file of their folders that is gone."""
-    folders = {source.parent for source in sources}
+    folders = {source.parent for source in sources} | {outdir.resolve().parent}
     for file in outdir.rglob(f"*{_SUFFIX}"):
         made_from = _made_from(file)
         source = outdir.resolve().parent / made_from if made_from else None

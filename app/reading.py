@@ -29,11 +29,16 @@ class Source:
 
     path: Path
     instance: Instance
+    own: Mapping[str, object]
 
     @property
     def stem(self) -> str:
         """The file's name without its extension: of the chart, and of its file in the output."""
         return self.path.stem
+
+    def said_in(self, *key: object) -> Path:
+        """The file that a key is in: this one, or the one that instances share."""
+        return _said_in(self.path, self.own, key)
 
     @property
     def file(self) -> Path:
@@ -56,7 +61,7 @@ def read_instances(path: Path) -> list[Source]:
     """
     files = _files(path)
     defaults = (path if path.is_dir() else path.parent) / DEFAULTS
-    shared = load_mapping(defaults, keys="what instances share") if defaults.exists() else {}
+    shared = _read_shared(defaults) if defaults.exists() else {}
     sources = [_read(file, shared) for file in files]
     _check_clusters(sources)
     seen: dict[str, Source] = {}
@@ -65,6 +70,13 @@ def read_instances(path: Path) -> list[Source]:
         if other is not source:
             raise InputError(f"{source.path}: {other.path.name} has the same name; rename one of them")
     return sources
+
+
+def _read_shared(file: Path) -> dict[str, object]:
+    shared = load_mapping(file)
+    if "name" in shared:
+        raise InputError(f"{file}: name: {brief(shared['name'])}: leave it out: each instance has one of its own")
+    return shared
 
 
 def _files(path: Path) -> Sequence[Path]:
@@ -92,39 +104,46 @@ def _check_clusters(sources: Sequence[Source]) -> None:
 
 
 def _read(file: Path, shared: Mapping[str, object]) -> Source:
+    if file.stem == Path(DEFAULTS).stem:
+        raise InputError(f"{file}: rename the file: what instances share is in {DEFAULTS}, and is no instance")
     if not _STEM.fullmatch(file.stem):
         raise InputError(f"{file}: name the file with lower-case letters, digits and '-', such as aim.yaml")
     content = load_mapping(file, keys="namespace and storage")
     try:
-        return Source(path=file, instance=Instance.model_validate(merged(Instance, shared, content)))
+        instance = Instance.model_validate(merged(Instance, shared, content))
+    except RecursionError:
+        raise InputError(f"{file}: contains itself; write it without anchors") from None
     except ValidationError as invalid:
-        errors = invalid.errors()
-        raise InputError("\n".join(describe(_blamed(file, content, error), error) for error in errors)) from None
+        errors = [(error["loc"] if error["type"] != "missing" else (), error) for error in invalid.errors()]
+        raise InputError("\n".join(describe(_said_in(file, content, key), error) for key, error in errors)) from None
+    return Source(path=file, instance=instance, own=content)
 
 
-def _blamed(file: Path, content: object, error: ErrorDetails) -> Path:
-    """The file that a key is in: this one, or the one that instances share."""
-    for part in error["loc"] if error["type"] != "missing" else ():
-        if isinstance(content, dict) and part not in content:
-            return file.with_name(DEFAULTS)
-        content = content[part] if isinstance(content, dict) else None
+def _said_in(file: Path, content: object, key: Iterable[object]) -> Path:
+    shared = file.with_name(DEFAULTS)
+    for part in key:
+        if isinstance(content, Mapping) and part not in content:
+            return shared if shared.exists() else file
+        content = content[part] if isinstance(content, Mapping) else None
     return file
 
 
-def load_mapping(file: Path, *, keys: str) -> dict[str, object]:
+def load_mapping(file: Path, *, keys: str = "") -> dict[str, object]:
     """Read a YAML file that must hold a mapping.
 
     Args:
         file: what to read.
-        keys: those that it cannot do without, for the message.
+        keys: those that it cannot do without, for the message; without any, the file may be empty.
 
     Raises:
         InputError: it cannot be read, or holds something else.
     """
     content = _load(file)
+    if content is None and not keys:
+        return {}
     if not isinstance(content, dict):
         what = "empty" if content is None else f"a {type(content).__name__}"
-        raise InputError(f"{file}: is {what}; write a mapping with at least the keys {keys}")
+        raise InputError(f"{file}: is {what}; write a mapping{keys and f' with at least the keys {keys}'}")
     return content
 
 

@@ -28,7 +28,7 @@ def _sections(schema: dict[str, Any], model: dict[str, Any], path: str) -> Itera
     for key, field in model.get("properties", {}).items():
         needed = "required" if key in required else ""
         about = field.get("description") or (_model(schema, field) or {}).get("description", "")
-        yield f"| `{key}` | {needed} | {about} |"
+        yield f"| `{key}` | {needed} | {' '.join(about.split())} |"
     yield ""
     for key, field in model.get("properties", {}).items():
         inner = _model(schema, field)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
 from app.errors import InputError
 from app.instance import StrictModel
-from app.reading import describe, load_mapping
+from app.reading import brief, describe, load_mapping
+from constructs_lib.errors import OptionError, require
+from constructs_lib.names import check_namespace, check_object_name
 
 EXAMPLE = "git.example.com"
+"""In the settings that the project comes with."""
 
 
 class Settings(StrictModel):
@@ -44,6 +48,22 @@ def read_settings(file: Path) -> Settings:
     """
     content = load_mapping(file, keys="repository")
     try:
-        return Settings.model_validate(content)
+        settings = Settings.model_validate(content)
+        _check(settings)
     except ValidationError as invalid:
         raise InputError("\n".join(describe(file, error, Settings) for error in invalid.errors())) from None
+    except OptionError as error:
+        raise InputError(f"{file}: {error.option}: {brief(error.value)}: {error.remedy}") from None
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    for option in ("repository", "revision"):
+        value = getattr(settings, option)
+        require(re.fullmatch(r"\S+", value), option, value, "write it without spaces")
+    path = PurePosixPath(settings.path)
+    within = not path.is_absolute() and ".." not in path.parts and settings.path.isprintable()
+    require(within, "path", settings.path, "write a path within the repository, such as dist")
+    check_namespace("namespace", settings.namespace)
+    check_object_name("name", settings.name)
+    check_object_name("project", settings.project)

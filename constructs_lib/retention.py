@@ -6,25 +6,38 @@ from collections.abc import Mapping
 
 from constructs_lib.errors import require
 from constructs_lib.labels import COMPONENT, STORAGE
-from constructs_lib.names import check_annotations
 
 RETENTION_ANNOTATIONS = {
     "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
 }
 """Argo CD and Flux leave the object alone when it goes out of their source, and when their application is deleted.
 
-Sources: https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/ and
+Left there it would be a difference to Argo CD, which would synchronise again and again, but for the second one.
+
+Sources: https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/, .../user-guide/compare-options/ and
 https://fluxcd.io/flux/components/kustomize/kustomizations/#controlling-garbage-collection
 """
 
+_DELETING = ("argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/", "helm.sh/")
+"""Prefixes of labels and annotations that can have an object deleted: as a hook, or to replace it by force."""
 
-def check_kept(annotations: Mapping[str, str]) -> None:
-    """Refuse a user's annotations that would let go of what must be kept."""
-    check_annotations("annotations", annotations)
-    for key in RETENTION_ANNOTATIONS:
-        remedy = "leave it out: it keeps the runs; other options of Argo CD and Flux are set on their application"
-        require(key not in annotations, f"annotations[{key}]", annotations.get(key), remedy)
+_WAVES = ("argocd.argoproj.io/sync-wave", "argocd.argoproj.io/hook", "helm.sh/hook")
+
+
+def check_kept(option: str, given: Mapping[str, str]) -> None:
+    """Refuse a user's labels or annotations that could let go of what must be kept."""
+    for key, value in given.items():
+        remedy = "leave it out: it could delete the runs; options of Argo CD and Flux are set on their application"
+        require(not key.startswith(_DELETING), f"{option}[{key}]", value, remedy)
+
+
+def check_same_wave(option: str, annotations: Mapping[str, str]) -> None:
+    """Refuse a user's annotations that would part the server from its storage, which may wait for its pod."""
+    for key in _WAVES:
+        remedy = "leave it out: a claim can wait for its first pod, so both are in one sync wave (argo-cd#12840)"
+        require(key not in annotations, f"{option}[{key}]", annotations.get(key), remedy)
 
 
 def retention_annotations(reason: str) -> dict[str, str]:

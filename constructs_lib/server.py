@@ -19,6 +19,7 @@ from constructs_lib.pods import add_to_pod, leave_out_of_pod
 from constructs_lib.process import CHECKSUM, GRACE_PERIOD, PORT, PROGRESS_DEADLINE, REPOSITORY, AimProcess, Supervisor
 from constructs_lib.recording import name_repository
 from constructs_lib.resources import Resources
+from constructs_lib.retention import check_same_wave
 from constructs_lib.service import ServiceOptions
 from constructs_lib.storage import AimStorage
 from constructs_lib.tracking import DEFAULT_TRACKING_RESOURCES, TRACKING_PORT, AimTracking, check_tracking
@@ -115,7 +116,7 @@ class AimServer(Construct):
             deployment_name: of the Deployment and the NetworkPolicy. Default: the instance's name.
             supervisor_name: of the supervisor's ConfigMap. Default: `<name>-supervisor`.
             labels: further labels of every object and of the pod. Default: none.
-            annotations: of the Deployment. Default: none.
+            annotations: of the Deployment, but no sync wave or hook. Default: none.
             pod_annotations: of the pod. Default: none.
 
         Raises:
@@ -141,6 +142,7 @@ class AimServer(Construct):
             process.check()
             self._pod.check()
             check_annotations("annotations", annotations or {})
+            check_same_wave("annotations", annotations or {})
             _check_service(service, allow_anonymous=allow_anonymous)
             ownership, things = Ownership.of(scope), self._things()
             ownership.check(things)

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from constructs_lib.errors import OptionError, check_whole, reported_by, require
 from constructs_lib.labels import STORAGE, check_extra_labels, common_labels
-from constructs_lib.names import check_instance_name, check_namespace, check_object_name
+from constructs_lib.names import check_annotations, check_instance_name, check_namespace, check_object_name
 from constructs_lib.ownership import Ownership
 from constructs_lib.plus import k8s, kplus, leave_namespace_out
 from constructs_lib.pods import PodOrWorkload
@@ -107,7 +107,7 @@ class AimStorage(Construct):
             claim_name: Default: `<name>-runs`.
             volume_name: Default: `<namespace>.<name>-runs`; the dot keeps `a-b` with `c` apart from `a` with `b-c`.
             labels: further labels of both objects. Default: none.
-            annotations: further annotations of both objects, but not those that keep them. Default: none.
+            annotations: further annotations of both objects, but none of Argo CD, Flux or Helm. Default: none.
 
         Raises:
             OptionError: an option that cannot work or has no effect, or an object that something else makes already.
@@ -193,7 +193,9 @@ class AimStorage(Construct):
         if self._class is not None:
             check_object_name("storage_class_name", self._class)
         check_extra_labels(self._labels)
-        check_kept(self._annotations)
+        check_annotations("annotations", self._annotations)
+        check_kept("annotations", self._annotations)
+        check_kept("labels", self._labels)
 
     def _things(self) -> dict[str, str]:
         """What this makes; the claim of others is theirs."""

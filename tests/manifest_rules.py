@@ -63,6 +63,8 @@ def _storage(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:
             yield manifest, "the documented uninstall would delete it"
         if annotations.get("argocd.argoproj.io/sync-options") != "Prune=false,Delete=false":
             yield manifest, "Argo CD would delete it"
+        if annotations.get("argocd.argoproj.io/compare-options") != "IgnoreExtraneous":
+            yield manifest, "Argo CD would synchronise for ever when it is gone from the source"
         if annotations.get("kustomize.toolkit.fluxcd.io/prune") != "disabled":
             yield manifest, "Flux would delete it"
         spec = manifest["spec"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -51,6 +52,78 @@ def test_each_instance_has_an_application_and_all_have_a_root(repository: Path) 
     assert child["spec"]["source"]["directory"] == {"include": "a.k8s.yaml"}
     assert root["spec"]["source"]["path"] == "dist/argocd"
     assert root["spec"]["source"]["directory"] == {"exclude": "root.k8s.yaml"}
+
+
+def test_applications_remove_what_is_gone_and_try_again(repository: Path) -> None:
+    """All of them prune; the root has no finalizer, so that deleting it leaves the instances alone."""
+    found = synthesized(repository)
+    child, root = (yaml.safe_load(found[f"argocd/{name}.k8s.yaml"]) for name in ("a", "root"))
+    assert "finalizers" not in root["metadata"]
+    for policy in (child["spec"]["syncPolicy"], root["spec"]["syncPolicy"]):
+        assert policy["automated"] == {"prune": True, "selfHeal": True}
+        assert policy["syncOptions"] == ["ServerSideApply=true"]
+        assert policy["retry"]["limit"] > 0
+    ignored = {(each["kind"], path) for each in child["spec"]["ignoreDifferences"] for path in each["jsonPointers"]}
+    volume = {("PersistentVolume", f"/spec/claimRef/{field}") for field in ("uid", "resourceVersion")}
+    assert ignored == {*volume, ("PersistentVolumeClaim", "/spec/volumeName")}
+
+
+def test_applications_go_with_the_settings(repository: Path) -> None:
+    """Without argocd.yaml there is none, and none is left over."""
+    synthesized(repository)
+    (repository / "argocd.yaml").unlink()
+    assert list(synthesized(repository)) == ["a.k8s.yaml", "b.k8s.yaml"]
+
+
+def test_an_instance_may_be_called_argocd(repository: Path) -> None:
+    """Its file says where it comes from, and goes with it."""
+    for name in ("a", "b"):
+        (repository / f"instances/{name}.yaml").unlink()
+    (repository / "instances/argocd.yaml").write_text(FINE, encoding="utf-8")
+    assert synthesized(repository) == synthesized(repository)
+    (repository / "instances/argocd.yaml").rename(repository / "instances/c.yaml")
+    assert list(synthesized(repository)) == ["argocd/c.k8s.yaml", "argocd/root.k8s.yaml", "c.k8s.yaml"]
+
+
+def test_a_file_where_a_folder_belongs_changes_nothing(repository: Path) -> None:
+    """It is refused before the first file is replaced."""
+    (repository / "dist").mkdir()
+    (repository / "dist/argocd").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="dist/argocd"):
+        synth(repository / "instances", repository / "dist")
+    assert [file.name for file in (repository / "dist").iterdir()] == ["argocd"]
+
+
+STAND_IN = """
+synth:
+\trm -rf dist; mkdir dist; cp instances/* dist
+"""
+
+
+@pytest.mark.parametrize("change", ["add", "change", "remove"])
+def test_a_commit_that_leaves_the_output_behind_is_refused(tmp_path: Path, change: str) -> None:
+    """The pre-commit hook's own command, with a stand-in for what it makes: also of files that are new or gone."""
+    (tmp_path / "Makefile").write_text(STAND_IN, encoding="utf-8")
+    (tmp_path / "instances").mkdir()
+    (tmp_path / "instances/a.yaml").write_text("a", encoding="utf-8")
+    (tmp_path / "instances/b.yaml").write_text("b", encoding="utf-8")
+    configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hook = shlex.split(configuration["repos"][0]["hooks"][0]["entry"])
+
+    def run(*command: str) -> int:
+        return subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode
+
+    run("make", "synth")
+    for command in (["init"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-m", "a"]):
+        assert run("git", *command) == 0
+    if change == "remove":
+        (tmp_path / "instances/b.yaml").unlink()
+    else:
+        (tmp_path / f"instances/{'c' if change == 'add' else 'b'}.yaml").write_text("c", encoding="utf-8")
+    run("git", "add", "-A", "instances")
+    assert run(*hook) == 1
+    run("git", "add", "-A", "dist")
+    assert run(*hook) == 0
 
 
 def test_finalizer_and_self_healing_are_a_choice(repository: Path) -> None:
@@ -116,7 +189,15 @@ REFUSED = [
     ("instances/ml-a.yaml", FINE, "ml-a.yaml: name: 'ml-a': an Application has this name"),
     ("instances/root.yaml", FINE, "root.yaml: rename the file"),
     ("instances/c.yaml", f"{FINE}cluster: north\n", "a.yaml: cluster: missing; others name theirs"),
-    ("instances/a.yaml", f"{FINE}cluster: argocd\n", "b.yaml: cluster: missing|a.yaml: cluster: 'argocd': write"),
+    ("instances/defaults.yaml", "cluster: argocd\n", "a.yaml: cluster: 'argocd': write"),
+    ("instances/defaults.yaml", "storage: {labels: {a: b c}}\n", "defaults.yaml: storage.labels.a.: 'b c'"),
+    ("instances/defaults.yml", FINE, "defaults.yml: rename the file"),
+    ("argocd.yaml", f"{SETTINGS}path: /dist\n", "argocd.yaml: path: '/dist': write a path within the repository"),
+    ("argocd.yaml", f"{SETTINGS}path: ../dist\n", "argocd.yaml: path: '../dist': write a path within"),
+    ("argocd.yaml", f"{SETTINGS}name: Aim\n", "argocd.yaml: name: 'Aim': write at most 253 lower-case"),
+    ("argocd.yaml", f"{SETTINGS}namespace: argo.cd\n", "argocd.yaml: namespace: 'argo.cd': write at most 63"),
+    ("argocd.yaml", "repository: ''\n", "argocd.yaml: repository: '': write it without spaces"),
+    ("dist/argocd/b.k8s.yaml", "a: b\n", "b.k8s.yaml: was not made by make synth"),
 ]
 
 
@@ -125,8 +206,9 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     repository: Path, file: str, text: str, message: str
 ) -> None:
     """The error names the file and the way out, and the output stays as it was."""
-    before = synthesized(repository)
+    synthesized(repository)
     (repository / file).write_text(text, encoding="utf-8")
+    before = written(repository)
     with pytest.raises(InputError, match=message):
         synth(repository / "instances", repository / "dist")
     assert written(repository) == before

@@ -26,12 +26,18 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+def copy_settings(folder: Path) -> None:
+    """Copy the settings of Argo CD, where there are any."""
+    for settings in ROOT.glob("argocd.yaml"):
+        shutil.copy(settings, folder)
+
+
 @pytest.mark.parametrize(
     "environment", [{"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2", "LC_ALL": "C", "TZ": "Asia/Tokyo"}]
 )
 def test_the_committed_output_is_what_the_sources_produce(tmp_path: Path, environment: dict[str, str]) -> None:
     """Any hash seed, locale, time zone and working directory give the committed bytes."""
-    shutil.copy(ROOT / "argocd.yaml", tmp_path)
+    copy_settings(tmp_path)
     done = run(sys.executable, ROOT / "main.py", cwd=tmp_path, CDK8S_OUTDIR="out", **environment)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out") == contents(DIST), "dist/ is not what the sources give: run `make synth`"
@@ -58,7 +64,7 @@ def test_bad_input_ends_with_status_1_and_one_message(tmp_path: Path) -> None:
 def test_the_cdk8s_command_line_gives_the_same_bytes(tmp_path: Path) -> None:
     """`cdk8s synth` is another way to run the same app."""
     cli = ROOT / "node_modules/.bin/cdk8s"
-    shutil.copy(ROOT / "argocd.yaml", tmp_path)
+    copy_settings(tmp_path)
     done = run(cli, "synth", "--output", tmp_path / "out", CDK8S_CHECK_UPGRADE="false")
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out") == contents(DIST)

@@ -101,7 +101,7 @@ VALUES = {
     FINE + "server: {resources: {requests: {nvidia.com/gpu: 1}}}\n": "write it under limits too, 1: Kubernetes",
     FINE + "server: {allowFrom: [{podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}]}\n": "addresses have no labels",
     FINE + "server: {env: [{name: A, valueFrom: {secretKeyRef: {name: A B, key: k}}}]}\n": "secretKeyRef.name: 'A B'",
-    FINE.replace("size", "annotations: {kustomize.toolkit.fluxcd.io/prune: enabled}, size"): "it keeps the runs",
+    FINE.replace("size", "annotations: {kustomize.toolkit.fluxcd.io/prune: enabled}, size"): "it could delete the runs",
     "namespace: ml\nstorage: {labels: {a: b}, accessMode: ReadWriteOnce, existingClaim: {name: c}}\n": "leave it out",
     "namespace: ml\nstorage: {size: 1Gi, dynamic: {}, claimName: ''}\n": "a.yaml: storage.claimName: '': write",
     FINE.replace("ml", "default") + "createNamespace: true\n": "a.yaml: namespace: 'default': name another",
@@ -207,11 +207,26 @@ def test_a_source_of_its_own_replaces_the_shared_one(tmp_path: Path) -> None:
     assert instance.storage.nfs is None
 
 
+@pytest.mark.parametrize("defaults", ["", "# none yet\n"])
+def test_what_is_shared_may_be_nothing(tmp_path: Path, defaults: str) -> None:
+    """An empty file is no mistake."""
+    assert shared(tmp_path, defaults, FINE).namespace == "ml"
+
+
+def test_an_empty_key_leaves_out_what_is_shared(tmp_path: Path) -> None:
+    """Also one that would be something where nothing is shared."""
+    tracking = "server: {tracking: {}}\n"
+    assert shared(tmp_path, tracking, FINE).server.tracking
+    assert shared(tmp_path, tracking, f"{FINE}server: {{tracking: }}\n").server.tracking is None
+
+
 @pytest.mark.parametrize(
     ("defaults", "own", "message"),
     [
         ("server: {worker: 1}\n", FINE, "defaults.yaml: server.worker: unknown key; did you mean workers"),
         ("server: {workers: 0}\n", FINE, "defaults.yaml: server.workers: 0"),
+        ("name: a\n", FINE, "defaults.yaml: name: 'a': leave it out: each instance has one of its own"),
+        ("server: &a {x: *a}\n", f"{FINE}server: &a {{x: *a}}\n", "a.yaml: contains itself"),
         ("server: {workers: 1}\n", FINE + "server: {workers: 0}\n", "a.yaml: server.workers: 0"),
         ("server: {workers: 1}\n", "storage: {size: 1Gi, dynamic: {}}\n", "a.yaml: namespace: missing"),
         ("- a\n", FINE, "defaults.yaml: is a list; write a mapping"),

@@ -217,6 +217,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"node_selector": {"a": "b c"}}, "node_selector[a]"),
     ({"priority_class_name": ""}, "priority_class_name"),
     ({"labels": {"app.kubernetes.io/name": "x"}}, "labels[app.kubernetes.io/name]"),
+    ({"annotations": {"argocd.argoproj.io/sync-wave": "1"}}, "annotations[argocd.argoproj.io/sync-wave]"),
     ({"pod_annotations": {"": "x"}}, "pod_annotations"),
     ({"resources": Resources(requests={"memory": "3Gi"}, limits={"memory": "2Gi"})}, "resources.limits[memory]"),
     ({"resources": Resources(requests={"cpu": "0.1m"})}, "resources.requests[cpu]"),

@@ -176,6 +176,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"labels": {"a": "b c"}}, "labels[a]"),
     ({"annotations": {"a b": "c"}}, "annotations"),
     ({"annotations": {"argocd.argoproj.io/sync-options": "x"}}, "annotations[argocd.argoproj.io/sync-options]"),
+    ({"annotations": {"argocd.argoproj.io/hook": "PreSync"}}, "annotations[argocd.argoproj.io/hook]"),
+    ({"labels": {"kustomize.toolkit.fluxcd.io/force": "x"}}, "labels[kustomize.toolkit.fluxcd.io/force]"),
     ({"source": NfsExport(server="a", path="/aim", mount_options="hard")}, "nfs.mount_options"),
     ({"source": NfsExport(server="999.1.1.1", path="/aim")}, "nfs.server"),
     ({"source": CsiVolume(driver="a..b", volume_handle="h")}, "csi.driver"),

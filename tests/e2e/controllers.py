@@ -51,7 +51,8 @@ def defined(definitions: Sequence[Path]) -> Iterator[None]:
     options = [option for file in definitions for option in ("-f", str(file))]
     try:
         kube.kubectl("apply", "--server-side", *options)
-        kube.kubectl("wait", "--for=condition=Established", *options)
+        # kubectl fails where there is no condition yet
+        kube.wait_for(lambda: kube.kubectl("wait", "--for=condition=Established", *options), seconds=60)
         yield
     finally:
         # nobody is there any more to obey them, and nothing else would let go of the definitions

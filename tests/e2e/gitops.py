@@ -72,11 +72,15 @@ class Repository:
         """The Deployments of the instance."""
         return list(kube.found("deployments", "-n", self.namespace)["items"])
 
-    def assert_kept(self) -> None:
-        """The claim and its volume are there, bound to each other."""
-        claim = kube.found("pvc", "aim-runs", "-n", self.namespace)
-        volume = kube.found("pv", claim["spec"]["volumeName"])
-        assert claim["status"]["phase"] == volume["status"]["phase"] == "Bound"
+    def bound(self) -> dict[str, str]:
+        """The namespaces, claims and volumes of both instances by their uids: they are bound, and are not new ones."""
+        kept = []
+        for name, namespace in (("aim", self.namespace), ("other", f"{self.namespace}-other")):
+            claim = kube.found("pvc", f"{name}-runs", "-n", namespace)
+            volume = kube.found("pv", claim["spec"]["volumeName"])
+            assert claim["status"]["phase"] == volume["status"]["phase"] == "Bound"
+            kept += [kube.found("namespace", namespace), claim, volume]
+        return {each["metadata"]["uid"]: each["metadata"]["name"] for each in kept}
 
     def record(self) -> dict[str, int]:
         """Record runs that must survive everything."""

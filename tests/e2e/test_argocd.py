@@ -29,7 +29,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, volumes: Volumes) -> It
         made.begin(f"repository: file://{folder}\nnamespace: {argo}\n")
         with argocd.running(argo, tmp_path_factory.mktemp("argocd")):
             begin = time.monotonic()
-            kube.kubectl("apply", "-n", argo, "-f", folder / "dist/argocd/root.k8s.yaml")
+            kube.kubectl("apply", "-f", folder / "dist/argocd/root.k8s.yaml")
             await_fine(made, *both(made))
             measured("Argo CD: root applied to every instance synced and healthy", time.monotonic() - begin)
             yield made
@@ -126,10 +126,11 @@ def test_a_commit_changes_the_image(repository: Repository, runs: dict[str, int]
 
 def test_a_removed_instance_leaves_its_runs(repository: Repository, runs: dict[str, int]) -> None:
     """Its server goes; its storage stays, and serves again when the instance comes back."""
+    kept = repository.bound()
     repository.remove()
     kube.wait_for(lambda: not repository.deployments(), seconds=120, what="the end of the server")
     await_fine(repository, "aim-instances", both(repository)[2])
-    repository.assert_kept()
+    assert repository.bound() == kept
     repository.commit()
     await_fine(repository, *both(repository))
     kube.await_runs(runs, repository.namespace)
@@ -142,12 +143,40 @@ def test_a_deleted_application_leaves_the_runs(
     """With its finalizer the server goes, without it stays; the root brings both back, and no run is lost."""
     if not finalizer:
         leave_to_itself("application", child(repository), repository.controller)
+    kept = repository.bound()
     uid = kube.found("deployment", "aim", "-n", repository.namespace)["metadata"]["uid"]
     kube.kubectl("delete", "application", child(repository), "-n", repository.controller)
     await_fine(repository, *both(repository))
     assert (kube.found("deployment", "aim", "-n", repository.namespace)["metadata"]["uid"] != uid) is finalizer
-    repository.assert_kept()
+    assert repository.bound() == kept
     kube.await_runs(runs, repository.namespace)
+
+
+def test_a_deleted_root_leaves_the_instances(repository: Repository) -> None:
+    """It has no finalizer; applied again it goes on."""
+    kept = repository.bound()
+    kube.kubectl("delete", "application", "aim-instances", "-n", repository.controller)
+    time.sleep(20)
+    await_fine(repository, *both(repository)[1:])
+    assert repository.bound() == kept
+    kube.kubectl("apply", "-f", repository.folder / "dist/argocd/root.k8s.yaml")
+    await_fine(repository, *both(repository))
+
+
+def test_what_is_kept_is_no_difference_when_it_is_gone_from_the_source(repository: Repository) -> None:
+    """A namespace that is not made any more stays, and the Application is synced."""
+    kept = repository.bound()
+    repository.commit(createNamespace=False)
+
+    def synced_revision() -> object:
+        application = kube.found("application", child(repository), "-n", repository.controller)
+        return application["status"]["sync"]["revision"]
+
+    kube.wait_for(lambda: synced_revision() == repository.revision(), seconds=60, what="the commit")
+    await_fine(repository, *both(repository))
+    assert repository.bound() == kept
+    repository.commit()
+    await_fine(repository, *both(repository))
 
 
 def test_labels_of_argo_cd_leave_the_selector_alone(repository: Repository, runs: dict[str, int]) -> None:

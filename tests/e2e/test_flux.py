@@ -105,10 +105,11 @@ def test_a_commit_changes_the_image(repository: Repository, runs: dict[str, int]
 
 def test_a_removed_instance_leaves_its_runs(repository: Repository, runs: dict[str, int]) -> None:
     """Its server is pruned; its storage stays, and serves again when the instance comes back."""
+    kept = repository.bound()
     repository.remove()
     await_ready(repository)
     assert repository.deployments() == []
-    repository.assert_kept()
+    assert repository.bound() == kept
     repository.commit()
     await_ready(repository)
     kube.await_runs(runs, repository.namespace)
@@ -117,9 +118,10 @@ def test_a_removed_instance_leaves_its_runs(repository: Repository, runs: dict[s
 def test_a_deleted_kustomization_leaves_the_runs(repository: Repository, runs: dict[str, int]) -> None:
     """Both servers go, their storage stays, and serves again when the Kustomization comes back."""
     (kustomization,) = [each for each in documented(repository.controller, "") if each["kind"] == "Kustomization"]
+    kept = repository.bound()
     kube.kubectl("delete", "kustomization", "aim", "-n", repository.controller)
     kube.wait_for(lambda: repository.deployments() == [], seconds=60, what="the end of the server")
-    repository.assert_kept()
+    assert repository.bound() == kept
     kube.apply(kustomization)
     await_ready(repository)
     kube.await_runs(runs, repository.namespace)
