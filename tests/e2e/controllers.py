@@ -66,13 +66,8 @@ def _let_go(resource: str) -> None:
     for each in kube.found(resource, "--all-namespaces")["items"]:
         name, namespace = each["metadata"]["name"], each["metadata"].get("namespace", "default")
         if namespace.startswith(kube.PREFIX):
-            leave_to_itself(resource, name, namespace)
-
-
-def leave_to_itself(resource: str, name: str, namespace: str) -> None:
-    """Remove the finalizers of a custom resource."""
-    patch = '{"metadata": {"finalizers": null}}'
-    kube.kubectl("patch", resource, name, "-n", namespace, "--type=merge", "-p", patch)
+            patch = '{"metadata": {"finalizers": null}}'
+            kube.kubectl("patch", resource, name, "-n", namespace, "--type=merge", "-p", patch)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import yaml
 
 from tests.e2e import argocd, kube
 from tests.e2e.conftest import Volumes, measured
-from tests.e2e.controllers import leave_to_itself
 from tests.e2e.gitops import Repository
 from tests.e2e.kube import Manifest
 
@@ -136,13 +135,26 @@ def test_a_removed_instance_leaves_its_runs(repository: Repository, runs: dict[s
     kube.await_runs(runs, repository.namespace)
 
 
+def drop_finalizer(repository: Repository) -> None:
+    """Commit the setting, and wait for it: the root would heal an Application that is changed by hand."""
+    with (repository.folder / "argocd.yaml").open("a", encoding="utf-8") as settings:
+        settings.write("finalizer: false\n")
+    repository.commit()
+
+    def finalizers() -> object:
+        metadata = kube.found("application", child(repository), "-n", repository.controller)["metadata"]
+        return metadata.get("finalizers")
+
+    kube.wait_for(lambda: not finalizers(), seconds=60, what="the end of the finalizer")
+
+
 @pytest.mark.parametrize("finalizer", [True, False])
 def test_a_deleted_application_leaves_the_runs(
     repository: Repository, runs: dict[str, int], *, finalizer: bool
 ) -> None:
     """With its finalizer the server goes, without it stays; the root brings both back, and no run is lost."""
     if not finalizer:
-        leave_to_itself("application", child(repository), repository.controller)
+        drop_finalizer(repository)
     kept = repository.bound()
     uid = kube.found("deployment", "aim", "-n", repository.namespace)["metadata"]["uid"]
     kube.kubectl("delete", "application", child(repository), "-n", repository.controller)
