@@ -26,7 +26,7 @@ def check_nameless(container: kplus.Container) -> None:
     taken = container.env.variables.get(VARIABLE)
     value = taken and (taken.value or "from elsewhere")
     remedy = f"leave {VARIABLE} out, and attach or connect a container once: it records into one repository"
-    require(taken is None, f"env[{VARIABLE}]", value, remedy)
+    require(taken is None, f"containers[{container.name}].env[{VARIABLE}]", value, remedy)
 
 
 def name_repository(container: kplus.Container, repository: str) -> None:

@@ -391,5 +391,5 @@ def test_nothing_is_connected_to_a_tracking_server_that_is_not_there(chart: cdk8
         server.connect(container)
     server.add_tracking()
     server.connect(container)
-    with pytest.raises(OptionError, match=r"chart/server: env\[AIM_REPO\]: 'aim://aim.ml.svc:53800': leave"):
+    with pytest.raises(OptionError, match=r"containers\[main\].env\[AIM_REPO\]: 'aim://aim.ml.svc:53800': leave"):
         server.connect(container)
