@@ -107,7 +107,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {},
         {"container": {"env_variables": {"AIM_REPO": kplus.EnvValue.from_value("/x")}}},
-        r"env\[AIM_REPO\]: '/x': leave",
+        r"containers\[main\].env\[AIM_REPO\]: '/x': leave",
     ),
     ({"source": DynamicVolume()}, {}, "access_mode: 'ReadWriteOnce': write share_node=True"),
     ({"access_mode": MODES.READ_WRITE_ONCE_POD}, {}, r"access_mode: 'ReadWriteOncePod': record .*add_tracking\(\)"),
