@@ -274,12 +274,17 @@ def _source(volume: Manifest, manifests: list[Manifest], claim: Path, scratch: P
     """A folder of this machine that stands for a volume of the pod."""
     if "persistentVolumeClaim" in volume:
         return str(claim)
+    folder = scratch / volume["name"]
+    folder.mkdir()
+    if "emptyDir" in volume:
+        own(folder)
+        return str(folder)
     name = volume["configMap"]["name"]
     (data,) = [m["data"] for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"] == name]
-    folder = scratch / name
-    folder.mkdir()
-    for key, text in data.items():
-        (folder / key).write_text(text, encoding="utf-8")
+    for item in volume["configMap"].get("items") or [{"key": key, "path": key} for key in data]:
+        file = folder / item["path"]
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(data[item["key"]], encoding="utf-8")
     return str(folder)
 
 
