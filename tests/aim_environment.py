@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENT = ROOT / ".venv-aim"
+ENVIRONMENT = (ROOT / ".venv-aim").resolve()
 MISSING = "no Python 3.9 to 3.12 (but 3.12.0 to 3.12.2) on PATH: Aim has no wheels for others"
 
 # python/cpython#113964: in 3.12.0 to 3.12.2 Aim's clients cannot finish their runs

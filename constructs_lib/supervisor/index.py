@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
-import json
-import os
-import signal
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from . import Refusal
-from .repository import open_repository, prepare_web_server
+from .repository import open_repository
 
 _AGAIN_SECONDS = 30
 
 
-def index(options: argparse.Namespace) -> None:
-    """Prepare the repository, say so, and index until told to stop or until a thread of the indexer dies."""
+def index(
+    volume: Path, *, ready: Callable[[], object], progress: Callable[[str], None], stopping: threading.Event
+) -> None:
+    """Index new runs until told to stop or until a thread of the indexer dies."""
     from aim.sdk.index_manager import RepoIndexManager
     from aim.sdk.run_status_manager import RunStatusManager
 
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    volume = Path(options.repository)
     repository = open_repository(volume)
-    prepared = prepare_web_server(volume, repository, options)
     reasons: dict[str, str] = {}
     threading.excepthook = lambda death: _note_death(reasons, death)
     indexer, statuses = RepoIndexManager.get_index_manager(repository), RunStatusManager(repository)
     indexer.start()
     statuses.start()
-    with os.fdopen(options.ready_fd, "w", encoding="utf-8") as answer:
-        json.dump(prepared, answer)
+    ready()
     threads = {
         "indexing": indexer._index_thread,
         "finding new runs": indexer._monitor_thread,

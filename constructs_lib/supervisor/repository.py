@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
-import os
 import re
 import shutil
 import sqlite3
@@ -124,21 +122,17 @@ def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
     return True
 
 
-def prepare_web_server(volume: Path, repository: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """Migrate the web server's database; its arguments and environment are those that `aim up` gives it."""
-    from aim.cli.utils import build_db_upgrade_command, build_uvicorn_command
-    from aim.web import configs
+def prepare(volume: Path) -> None:
+    """Make or complete the repository, and migrate the web server's database."""
+    from aim.cli.utils import build_db_upgrade_command
+    from aim.web.api import db
 
-    os.environ[configs.AIM_ENV_MODE_KEY] = "prod"
+    open_repository(volume)
     with _scratch(volume) as scratch:
-        # Aim finds the database below this; here, a copy: SQLite cannot take back half a migration
-        os.environ[configs.AIM_UI_MOUNTED_REPO_PATH] = str(scratch)
+        # the migration works on Aim's engine, which has been made for the repository when Aim's application was
+        # imported; here, on a copy: SQLite cannot take back half a migration
+        db.engine = db.create_engine(f"sqlite:///{scratch}/.aim/{_INTERFACE}")
         _migrate(volume / ".aim" / _INTERFACE, scratch / ".aim" / _INTERFACE, build_db_upgrade_command()[3:])
-    environment = {configs.AIM_ENV_MODE_KEY: "prod", configs.AIM_UI_MOUNTED_REPO_PATH: repository.path}
-    if options.base_path:
-        environment[configs.AIM_UI_BASE_PATH] = options.base_path
-    command = build_uvicorn_command("aim.web.run:app", host="0.0.0.0", port=options.port, workers=options.workers)
-    return {"arguments": command[3:], "environment": environment}
 
 
 def _migrate(database: Path, copy: Path, arguments: list[str]) -> None:
