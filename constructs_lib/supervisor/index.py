@@ -30,6 +30,7 @@ def index(
     indexer.start()
     statuses.start()
     ready()
+    progress("new runs are indexed")
     threads = {
         "indexing": indexer._index_thread,
         "finding new runs": indexer._monitor_thread,

@@ -155,8 +155,8 @@ class Hold:
     def waiting_for(self) -> str:
         """What a waiter says: who has the lock, and the way out where that one cannot let go."""
         return (
-            f"waiting for the server on host {self.holder} to release {self.path}; if that pod's node is gone for good, "
-            f"delete the pod with kubectl delete pod --force, and on NFSv3 clear the node's locks on the NFS server"
+            f"waiting for the server on host {self.holder} to release {self.path}; if the node of that pod is gone for "
+            f"good, delete the pod with kubectl delete pod --force, and on NFSv3 clear the node's locks on the NFS server"
         )
 
     async def watch(self) -> Refusal:

@@ -70,7 +70,7 @@ def configuration(application: Any, arguments: list[str]) -> Any:
     """
     import uvicorn
 
-    module = importlib.import_module("uvicorn.main")  # `uvicorn.main` is the command of that name in it
+    module: Any = importlib.import_module("uvicorn.main")  # `uvicorn.main` is the command of that name in it
     given: dict[str, Any] = {}
     run, module.run = module.run, lambda _, **options: given.update(options)
     module.main(args=arguments, standalone_mode=False)
