@@ -27,6 +27,7 @@ from tests.aim_environment import ENVIRONMENT, MISSING
 from tests.manifest_rules import Manifest, pod_of
 
 PORT = 43800
+HEALTH_PORT = 43801
 OWNER = 10001
 """The storage's default owner."""
 
@@ -35,6 +36,14 @@ CLIENT = Path(__file__).with_name("aim_client.py")
 _GET = """
 import sys, urllib.request
 print(urllib.request.urlopen(sys.argv[1], timeout=float(sys.argv[2])).read().decode("latin-1"))
+"""
+_HEALTH = """
+import sys, urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen(sys.argv[1], timeout=5)
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status, answer.read().decode(), end="")
 """
 
 
@@ -81,6 +90,21 @@ class Pod:
         started = subprocess.Popen([*self._inside, *map(str, command)], stdout=subprocess.PIPE, text=True)
         self.commands.append(started)
         return started
+
+    @contextlib.contextmanager
+    def hung(self) -> Iterator[None]:
+        """Make the volume hang for every new access meanwhile, as a hard NFS mount does without its server."""
+        if os.geteuid() != 0 or not Path("/dev/fuse").exists():
+            skip("only root can mount, and only where there is FUSE")
+        inside = ["nsenter", "-t", str(self.pid), "--mount", "--root", "--wd"]
+        command = [*inside, str(ENVIRONMENT / "bin/python"), str(CLIENT.parent / "hung_volume.py"), "/aim"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "hung\n"
+            try:
+                yield
+            finally:
+                process.kill()
 
     def end_commands(self) -> None:
         """End what was started in the pod."""
@@ -132,6 +156,13 @@ class Pod:
             raise AssertionError(f"the container had ended with {self.process.returncode}:\n{self.logs}")
         os.kill(self.pid, signal.SIGKILL)
         self.process.wait(10)
+
+    def health(self, page: str, *, port: int = HEALTH_PORT) -> tuple[int, str]:
+        """Status and body of a page of the supervisor's; 0 where nobody answers."""
+        command = [*self.network, sys.executable, "-c", _HEALTH, f"http://127.0.0.1:{port}/{page}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        status, _, body = done.stdout.partition(" ")
+        return int(status or 0), body
 
     def await_ready(self, path: str = "/api/projects/pinned-sequences", *, seconds: float = 90) -> None:
         """Wait for the first 200 on a path."""

@@ -50,14 +50,15 @@ class Health:
         """Note that the server did not answer."""
         self.problem = problem
 
-    async def listen(self, port: int) -> None:
+    async def listen(self, port: int) -> list[asyncio.AbstractServer]:
         """Serve `/startz`, `/readyz` and `/livez` on every address; port 0 serves nothing.
 
         Raises:
             Refusal: the port is taken.
         """
-        for listening in bind("", port) if port else ():
-            await asyncio.start_server(self._serve, sock=listening)
+        return [
+            await asyncio.start_server(self._serve, sock=listening) for listening in (bind("", port) if port else ())
+        ]
 
     def _startz(self) -> str:
         return "" if self.started else self.waiting_for
@@ -71,11 +72,11 @@ class Health:
         return f"no answer from the server for {silence:.0f} s: {self.problem}" if silent else ""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+        ignored = (OSError, LookupError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError)
+        with contextlib.closing(writer), contextlib.suppress(*ignored):
             request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _ANSWER_SECONDS)
             writer.write(self._answer(request.split(b" ", 2)[1].decode("latin-1")))
             await writer.drain()
-        writer.close()
 
     def _answer(self, path: str) -> bytes:
         pages: dict[str, Callable[[], str]] = {
@@ -110,10 +111,10 @@ async def ask(health: Health, host: str, port: int, path: str, *, name: str = "l
     try:
         status = await asyncio.wait_for(_status(host or "127.0.0.1", port, path, name), _ANSWER_SECONDS)
         health.answered("" if status == "200" else f"the server answers {status} to {path}")
-    except (OSError, EOFError, IndexError) as error:
-        health.silent(f"the server does not answer: {error or type(error).__name__}")
-    except asyncio.TimeoutError:
+    except asyncio.TimeoutError:  # before OSError: from Python 3.11 on it is one
         health.silent(f"the server does not answer within {_ANSWER_SECONDS} s: it is busy, or the file system hangs")
+    except (OSError, EOFError, IndexError) as error:
+        health.silent(f"the server does not answer: {error}")
 
 
 async def _status(host: str, port: int, path: str, name: str) -> str:
@@ -125,4 +126,6 @@ async def _status(host: str, port: int, path: str, name: str) -> str:
         await reader.read()
     finally:
         writer.close()
+    if not line:
+        raise EOFError("it closed the connection")
     return line.decode("latin-1").split()[1]

@@ -62,17 +62,13 @@ class Server:
         self.health.waiting_for = f"the file system of {self.path} does not answer"
         await in_thread(check_mount, self.path)
         await in_thread(check_writable, self.path, _NEEDED)
-        announce = asyncio.ensure_future(self._announce())
-        former = await self.hold.take()
-        announce.cancel()
+        former = await self.hold.take(self._wait_for)
         locks = await in_thread(Locks, self.path)
         await in_thread(locks.remove_those_of, former)
         return locks
 
-    async def _announce(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            self.health.waiting_for = await in_thread(lambda: self.hold.waiting_for)
+    def _wait_for(self, reason: str) -> None:
+        self.health.waiting_for = reason
 
     async def _unless_ended(self, wanted: Awaitable[Any], *lost: asyncio.Future[Refusal]) -> Any:
         """Await something, unless the host ends or the lock on the volume is lost before."""

@@ -43,5 +43,9 @@ def _bind(address: str, port: int) -> socket.socket:
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if family == socket.AF_INET6:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    bound.bind((address, port))
+    try:
+        bound.bind((address, port))
+    except OSError:
+        bound.close()
+        raise
     return bound

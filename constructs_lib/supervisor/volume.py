@@ -11,6 +11,7 @@ import re
 import socket
 import time
 from pathlib import Path
+from typing import Callable
 
 from . import Refusal, say
 from .threads import in_thread
@@ -117,16 +118,17 @@ class Hold:
 
     Attributes:
         path: the lock file.
-        former: the host that held it before; None before `take`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.former: str | None = None
         self._file = -1
 
-    async def take(self) -> str:
-        """Wait for the lock, saying for whom in the log; returns what it waited for last, empty for nothing.
+    async def take(self, on_wait: Callable[[str], None] = lambda _: None) -> str:
+        """Wait for the lock, and say for whom; returns the host that held it before.
+
+        Args:
+            on_wait: is told the same as the log, at every try.
 
         Raises:
             Refusal: the file system has no locks.
@@ -135,6 +137,7 @@ class Hold:
         while not await in_thread(self._try):
             inode = os.fstat(self._file).st_ino
             first = inode if first < 0 else first
+            on_wait(self.waiting_for)
             if time.monotonic() - announced > _ANNOUNCE_SECONDS:
                 announced = time.monotonic()
                 say(self.waiting_for)
@@ -142,9 +145,9 @@ class Hold:
         if first not in (-1, os.fstat(self._file).st_ino):
             # somebody removed the file of a server that may live: it ends by itself, and gets the time for that
             await asyncio.sleep(_TOLERANCE_SECONDS)
-        self.former = self.holder
+        former = self.holder
         await in_thread(self._sign)
-        return self.former
+        return former
 
     @property
     def holder(self) -> str:
@@ -155,8 +158,8 @@ class Hold:
     def waiting_for(self) -> str:
         """What a waiter says: who has the lock, and the way out where that one cannot let go."""
         return (
-            f"waiting for the server on host {self.holder} to release {self.path}; if the node of that pod is gone for "
-            f"good, delete the pod with kubectl delete pod --force, and on NFSv3 clear the node's locks on the NFS server"
+            f"waiting for the server on host {self.holder} to release {self.path}; if the node of that pod is gone "
+            f"for good, kubectl delete pod --force {self.holder}, and on NFSv3 clear its locks on the NFS server"
         )
 
     async def watch(self) -> Refusal:

@@ -39,7 +39,7 @@ def test_what_the_dead_server_had_locked_is_removed(folder: Path) -> None:
     dead, alive = marked(folder / "structured_db_lock", "dead"), marked(folder / "index", "alive")
     run = folder / "0d1f4f8f8d944389b03d50d2.softlock"
     run.write_text("2485377892354-17-1795435200.0", encoding="utf-8")
-    locks.Locks(folder.parents[1], "dead").break_those_of_the_dead()
+    locks.Locks(folder.parents[1]).remove_those_of("dead")
     assert [path.exists() for path in (dead, alive, run)] == [False, True, True]
 
 
@@ -48,7 +48,7 @@ def test_what_a_living_neighbour_has_locked_stays(folder: Path) -> None:
     host, alive, gone = socket.gethostname(), os.getppid(), 2**22 + 1
     ours, theirs = marked(folder / "index", host, os.getpid()), marked(folder / "structured_db_lock", host, alive)
     dead = marked(folder / "meta", host, gone)
-    locks.Locks(folder.parents[1], host).break_those_of_the_dead()
+    locks.Locks(folder.parents[1]).remove_those_of(host)
     assert [path.exists() for path in (ours, theirs, dead)] == [False, True, False]
 
 
@@ -57,12 +57,12 @@ def test_a_lock_of_another_writer_is_removed_after_a_minute(
 ) -> None:
     """It is held for milliseconds; one that is the same for a minute has lost its holder, and the log says so."""
     lock = marked(folder / "structured_db_lock", "trainer")
-    held = locks.Locks(folder.parents[1], None)
+    held = locks.Locks(folder.parents[1])
     clock[0] = 59
-    held.break_if_stale()
+    held.remove_if_stale()
     assert lock.exists()
     clock[0] = 60
-    held.break_if_stale()
+    held.remove_if_stale()
     assert not lock.exists()
     assert "removed structured_db_lock of host trainer, held for 60 s" in capsys.readouterr().out
 
@@ -70,28 +70,28 @@ def test_a_lock_of_another_writer_is_removed_after_a_minute(
 def test_a_lock_that_is_taken_again_and_again_stays(folder: Path, clock: list[float]) -> None:
     """Busy writers are not stale ones."""
     lock = folder / "structured_db_lock"
-    held = locks.Locks(folder.parents[1], None)
+    held = locks.Locks(folder.parents[1])
     held.preparing = False
     for second in range(0, 300, 30):
         lock.unlink(missing_ok=True)
         marked(folder / f"other-{second}", "x").rename(lock)
         clock[0] = second
-        held.break_if_stale()
+        held.remove_if_stale()
     assert lock.exists()
 
 
 def test_our_own_lock_is_not_taken_from_us_while_we_prepare(folder: Path, clock: list[float]) -> None:
     """A migration of ours may well take more than a minute on a slow NFS."""
-    held = locks.Locks(folder.parents[1], None)
+    held = locks.Locks(folder.parents[1])
     lock = marked(folder / "structured_db_lock", "us")
     for second in (0, 100):
         clock[0] = second
-        held.break_if_stale()
+        held.remove_if_stale()
     assert lock.exists()
 
 
 def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
     """An empty volume has no locks yet."""
-    held = locks.Locks(tmp_path, "dead")
-    held.break_those_of_the_dead()
-    held.break_if_stale()
+    held = locks.Locks(tmp_path)
+    held.remove_those_of("x")
+    held.remove_if_stale()
