@@ -13,6 +13,8 @@ import socket
 from typing import Any, Callable
 
 from . import say
+from .patches.content import SecurityHeaders
+from .patches.requests import SameOrigin
 
 DRAIN_SECONDS = 30
 """How long running queries may take after SIGTERM, unless UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN says otherwise."""
@@ -58,7 +60,9 @@ def web_application(options: argparse.Namespace) -> Any:
     """Import Aim's web application, and close its holes; nothing on the volume is touched."""
     from aim.web.run import app
 
-    return app
+    guarded = SameOrigin(app, allowed_hosts=options.allow_host, base_path=options.base_path)
+    # around the guard, so that refusals carry the headers, too
+    return SecurityHeaders(guarded)
 
 
 def configuration(application: Any, arguments: list[str]) -> Any:
