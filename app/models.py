@@ -10,7 +10,7 @@ import json
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -68,7 +68,7 @@ def adapter(model: Model) -> TypeAdapter[Any]:
     for each in reachable(model).values():
         one_of = exclusive_keys(each)
         extra = {"json_schema_extra": {"oneOf": [{"required": [key]} for key in one_of]}} if one_of else {}
-        each.__pydantic_config__ = ConfigDict(alias_generator=camel, extra="forbid", strict=True, **extra)  # type: ignore[typeddict-item]
+        each.__pydantic_config__ = ConfigDict(alias_generator=camel, extra="forbid", strict=True, **extra)  # type: ignore[attr-defined,typeddict-item]
     return TypeAdapter(model)
 
 
@@ -79,7 +79,7 @@ def validated(model: type[T], content: Mapping[str, object]) -> T:
         ValidationError: of pydantic.
     """
     # strict mode takes a mapping for a dataclass in JSON only
-    made: T = adapter(model).validate_json(json.dumps(content))
+    made: T = adapter(cast(Model, model)).validate_json(json.dumps(content))
     return made
 
 
