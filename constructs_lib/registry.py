@@ -20,7 +20,7 @@ class Entry:
     """One thing that a construct makes or uses up.
 
     Attributes:
-        kind: such as `Deployment`.
+        kind: such as `Deployment`; empty where the name says it.
         name: of the object.
         place: its namespace, or the chart that has none; empty for what is not in a namespace.
         option: of the construct, by which another one would be chosen.
@@ -38,7 +38,7 @@ class Entry:
     @property
     def what(self) -> str:
         """Kind, namespace and name, as kubectl would be told: `Service ml/aim`."""
-        return f"{self.kind} {self.place}/{self.name}" if self.place else f"{self.kind} {self.name}"
+        return f"{self.kind} {self.place}/{self.name}" if self.place else f"{self.kind} {self.name}".strip()
 
 
 def check_free(scope: Construct, entries: Sequence[Entry]) -> None:

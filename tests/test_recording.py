@@ -12,9 +12,9 @@ from pathlib import Path
 import cdk8s
 import pytest
 
-from constructs_lib import AimServer
+from constructs_lib import TrackingOptions
 from tests.aim_environment import ENVIRONMENT
-from tests.building import dynamic
+from tests.building import aim_server, dynamic
 from tests.manifest_rules import Manifest, pod_of
 from tests.pages import going_on
 from tests.sandbox import CLIENT, Pod, assert_all_there, disk, fill, running, skip, training, wait_for, written
@@ -26,7 +26,7 @@ URL = f"aim://127.0.0.1:{TRACKING}"
 @pytest.fixture
 def pod(chart: cdk8s.Chart) -> list[Manifest]:
     """The manifests of a server with a tracking server beside it."""
-    AimServer(chart, "server", storage=dynamic(chart)).add_tracking()
+    aim_server(chart, "server", storage=dynamic(chart)).add_tracking()
     return list(cdk8s.Testing.synth(chart))
 
 
@@ -159,7 +159,7 @@ def test_a_taken_port_ends_the_tracking_server(server: Pod, container: Manifest)
 
 def test_the_base_path_is_that_of_the_tracking_server_and_its_probes(chart: cdk8s.Chart, volume: Path) -> None:
     """Recording works below it, and nothing is beside it."""
-    AimServer(chart, "server", storage=dynamic(chart)).add_tracking(base_path="/track")
+    aim_server(chart, "server", storage=dynamic(chart)).add_tracking(TrackingOptions(base_path="/track"))
     manifests = list(cdk8s.Testing.synth(chart))
     container = pod_of(manifests)["containers"][1]
     path = container["readinessProbe"]["httpGet"]["path"]

@@ -16,8 +16,7 @@ import cdk8s
 import pytest
 import yaml
 
-from constructs_lib import AimServer
-from tests.building import dynamic
+from tests.building import aim_server, dynamic
 from tests.manifest_rules import Manifest, pod_of
 from tests.sandbox import Pod, assert_all_there, disk, fill, own, running, skip, training, wait_for, written
 
@@ -304,7 +303,7 @@ def test_a_full_disk_loses_no_run(manifests: list[Manifest], volume: Path) -> No
 
 def test_the_base_path_is_that_of_server_probes_and_redirects(chart: cdk8s.Chart, volume: Path) -> None:
     """With a base path the page, the API and the probes are below it, and nothing is beside it."""
-    AimServer(chart, "server", storage=dynamic(chart), base_path="/x/y")
+    aim_server(chart, "server", storage=dynamic(chart), base_path="/x/y")
     manifests = list(cdk8s.Testing.synth(chart))
     pod = pod_of(manifests)
     with running(manifests, volume) as server:

@@ -15,7 +15,7 @@ from app.instances.reading import Source, brief
 from constructs_lib.errors import below
 from constructs_lib.options import camel, indexed
 
-_TOP_LEVEL = {"name", "namespace", "image", "imagePullPolicy", "imagePullSecrets"}
+_TOP_LEVEL = {"name", "namespace", "image", "imagePullPolicy", "imagePullSecrets", "storage"}
 """Keys that are no section's, though constructs of sections take them."""
 
 

@@ -44,4 +44,4 @@ class Exposure:
 
     def validate(self) -> list[str]:
         """Messages for `app.synth()`, which raises them."""
-        return [str(problem) for problem in self.problems()]
+        return [f"{each.option}: {each.value!r}: {each.remedy}" for each in self.problems()]

@@ -25,7 +25,7 @@ LONGEST_DEPLOYMENT_NAME = 242
 MOST_BYTES = 48 * 1024
 """Most bytes of one set of annotations or variables.
 
-Kubernetes takes 256 KiB of annotations an object, and `kubectl apply` keeps a copy of the whole object in one:
+Kubernetes takes 256 KiB of annotations an object, and `kubectl apply` keeps a copy of the whole object in one of them:
 annotations of a Deployment count twice, those of its pod and its variables once.
 """
 

@@ -59,7 +59,8 @@ class Supervisor(Construct):
         super().__init__(scope, id)
         self.config_map = self._volume = None
         if source == "Image":
-            self.options = ("--supervisor-version", SUPERVISOR_VERSION)
+            # one word: some hashes alone, such as 12e3, are numbers to a reader of YAML
+            self.options = (f"--supervisor-version={SUPERVISOR_VERSION}",)
             return
         self.options = ()
         data = {key: _FILES[path] for key, path in _KEYS.items()}

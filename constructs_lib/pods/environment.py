@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from constructs_lib.errors import OptionError, below, require
-from constructs_lib.kubernetes.names import check_object_name
+from constructs_lib.kubernetes.names import check_bytes, check_object_name
 from constructs_lib.options import check_one_of, indexed
 
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -85,6 +85,7 @@ def check_environment(option: str, variables: Sequence[EnvVar], taken: Sequence[
         taken: names that the container has already.
     """
     seen = set(taken)
+    check_bytes(option, {variable.name: variable.value or "" for variable in variables})
     for variable, where in indexed(option, variables):
         with below(where):
             variable.check()

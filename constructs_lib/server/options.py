@@ -73,8 +73,8 @@ class ServerOptions(PodOptions):
     base_path: str = ""
     """What every URL starts with, such as /aim; a proxy in front must not strip it. Default: nothing."""
     allowed_hosts: Sequence[str] = ()
-    """Host names that the server answers to, against DNS rebinding; other requests are refused. `localhost` and IP
-    addresses are always answered; pods need the name of the Service. Default: any."""
+    """Host names that the server answers to, against DNS rebinding: aim.example.com, or `*.example.com` for one label.
+    It always answers to localhost, IP addresses and the names of its Service. Default: any."""
     suspend: bool = False
     """No pod at all, for a restore or maintenance. Default: false."""
     service: ServiceOptions = DEFAULT_SERVICE

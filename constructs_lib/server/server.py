@@ -297,13 +297,19 @@ def _plan(chart: cdk8s.Chart, storage: AimStorage, name: str, image: ImageOption
         deployment=deployment,
         service=service,
         carrier=carrier,
-        role=_role(options),
+        role=_role(options, _service_hosts(service, storage.namespace)),
         entries=tuple(_entries(storage, name, deployment, service, carrier)),
     )
 
 
-def _role(options: ServerOptions) -> Role:
-    hosts = [word for host in options.allowed_hosts for word in ("--allow-host", host)]
+def _service_hosts(service: str, namespace: str | None) -> list[str]:
+    """Make the names of the Service within the cluster, the short one of its own namespace included."""
+    return [service, *(f"{service}.{namespace}{end}" for end in ("", ".svc", ".svc.cluster.local") if namespace)]
+
+
+def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
+    allowed = [*options.allowed_hosts, *service_hosts] if options.allowed_hosts else []
+    hosts = [word for host in allowed for word in ("--allow-host", host)]
     return Role(
         name="serve",
         container="aim",
@@ -321,7 +327,7 @@ def _entries(storage: AimStorage, name: str, deployment: str, service: str, carr
     place, claim = storage.place, storage.claim_name
     stores = [Entry(kind="PersistentVolumeClaim", place=place, name=claim, option="storage", taken=_ONE_SERVER)]
     if storage.source.identity:
-        stores.append(Entry(kind="store", name=storage.source.identity, option="storage", taken=_ONE_SERVER))
+        stores.append(Entry(kind="", name=storage.source.identity, option="storage", taken=_ONE_SERVER))
     return [
         *(replace(store, use="serving") for store in stores),
         Entry(kind="server", place=place, name=name, option="name"),

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from constructs_lib.errors import check_list, require
 
-_HOST_NAME = re.compile(
-    r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*", re.IGNORECASE
-)
+_HOST_LABEL = r"[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$)(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*")
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
