@@ -16,7 +16,7 @@ from app import instance as file
 from app.errors import InputError
 from app.reading import Source, brief
 from constructs_lib.errors import require
-from constructs_lib.names import check_labels, check_object_name
+from constructs_lib.names import check_bytes, check_labels, check_object_name
 from constructs_lib.plus import kplus
 from constructs_lib.service import check_cidr
 
@@ -63,6 +63,7 @@ class InstanceChart(cdk8s.Chart):
         server = _server(self, storage, instance)
         _extend_pod(server, instance.server)
         server.allow_from(*_peers(server, "server", instance.server.allow_from))
+        _open_ways_out(server, instance.server.allow_to)
         if instance.server.tracking:
             _add_tracking(server, instance.server.tracking)
 
@@ -124,6 +125,7 @@ def _server(chart: cdk8s.Chart, storage: aim.AimStorage, instance: file.Instance
         image_pull_secrets=instance.image_pull_secrets,
         workers=server.workers,
         base_path=server.base_path,
+        allowed_hosts=server.allowed_hosts,
         suspend=server.suspend,
         service=_service(server.service),
         resources=_resources(server.resources) or aim.DEFAULT_RESOURCES,
@@ -131,6 +133,7 @@ def _server(chart: cdk8s.Chart, storage: aim.AimStorage, instance: file.Instance
         priority_class_name=server.priority_class_name,
         allow_anonymous=server.allow_anonymous,
         deployment_name=server.deployment_name,
+        supervisor=aim.SupervisorSource(server.supervisor),
         supervisor_name=server.supervisor_name,
         labels=server.labels,
         annotations=server.annotations,
@@ -156,6 +159,7 @@ def _extend_pod(server: aim.AimServer, options: file.Server) -> None:
     """What cdk8s-plus itself has methods for, through these."""
     env = server.deployment.containers[0].env
     taken = set(env.variables)
+    check_bytes("server.env", {variable.name: variable.value or "" for variable in options.env})
     for index, variable in enumerate(options.env):
         where, name = f"server.env[{index}]", variable.name
         named = _VARIABLE.fullmatch(name) and name not in {".", ".."}
@@ -220,6 +224,12 @@ def _taint(index: int, toleration: file.Toleration) -> kplus.NodeTaintQuery:
 
 def _peers(scope: Construct, section: str, peers: list[file.Peer]) -> list[kplus.INetworkPolicyPeer]:
     return [_peer(scope, f"Peer{i}", f"{section}.allowFrom[{i}]", peer) for i, peer in enumerate(peers)]
+
+
+def _open_ways_out(server: aim.AimServer, destinations: list[file.Destination]) -> None:
+    for index, destination in enumerate(destinations):
+        peer = _peer(server, f"Destination{index}", f"server.allowTo[{index}]", destination)
+        server.allow_to(peer, ports=destination.ports)
 
 
 def _peer(scope: Construct, name: str, where: str, peer: file.Peer) -> kplus.INetworkPolicyPeer:

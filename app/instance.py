@@ -81,7 +81,8 @@ class Nfs(StrictModel):
     path: str
     """Absolute path of the exported directory."""
     mount_options: list[str] = []
-    """Passed to `mount`, such as nfsvers=4.1. Default: none, node and server agree on the version."""
+    """Passed to `mount`, such as nfsvers=4.1; not `ro`, `nolock` or `local_lock`. Default: none, node and server agree
+    on the version."""
 
 
 class SecretRef(StrictModel):
@@ -97,7 +98,7 @@ class Csi(StrictModel):
     """A volume that a CSI driver knows by a handle."""
 
     driver: str
-    """Name of the CSI driver."""
+    """Name of the CSI driver; none for SMB or for an object store over FUSE, which have no locks."""
     volume_handle: str
     """What the driver calls the volume."""
     volume_attributes: dict[str, str] = {}
@@ -114,7 +115,10 @@ class HostPath(StrictModel):
     """A directory of the node, which must exist; for trials on a single node."""
 
     path: str
-    """Absolute path on the node."""
+    """Absolute path on the node, not `/`."""
+    node: str
+    """The node that the directory is on: value of its label `kubernetes.io/hostname`, on most clusters its name. The
+    scheduler sends the server there: a directory of the same path on another node is another, empty store."""
 
 
 class Dynamic(StrictModel):
@@ -267,6 +271,17 @@ class Peer(OneOf):
     """Addresses outside the cluster."""
 
 
+class Destination(Peer):
+    """What the pod may reach. Write exactly one of namespaceSelector, which a podSelector may narrow, and ipBlock."""
+
+    pod_selector: Selector | None = None
+    """Pods of those namespaces, by their labels. Default: all."""
+    ip_block: IpBlock | None = None
+    """Addresses, in the cluster or outside of it."""
+    ports: Annotated[list[Port], Field(min_length=1)] = [443]
+    """TCP ports; of pods, those that they listen on. Default: 443."""
+
+
 class Tracking(StrictModel):
     """Aim's tracking server, which records runs over the network. `{}` is all there is to write."""
 
@@ -275,7 +290,8 @@ class Tracking(StrictModel):
     base_path: str = ""
     """What every URL starts with, such as /track; a proxy in front must not strip it. Default: nothing."""
     resources: Resources | None = None
-    """Requests and limits of its container. Default: 256Mi to 1Gi of memory, 100m to 1 CPU."""
+    """Requests and limits of its container. Default: 256Mi to 1Gi of memory, 100m to 1 CPU; ephemeral-storage as
+    beside it."""
     allow_from: list[Peer] = []
     """Who may record besides the pods of the same namespace. Default: nobody."""
 
@@ -285,16 +301,20 @@ class Server(StrictModel):
 
     bare = ("tracking",)
 
-    workers: Annotated[int, Field(ge=1)] = 2
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that answer requests. Default: 2."""
     base_path: str = ""
     """What every URL starts with, such as /aim; a proxy in front must not strip it. Default: nothing."""
+    allowed_hosts: list[str] = []
+    """Host names that the server answers to, against DNS rebinding: aim.example.com, or `*.example.com` for one label.
+    It always answers to localhost, IP addresses and the names of its Service. Default: any."""
     suspend: bool = False
     """No pod at all, for a restore or maintenance. Default: false."""
     service: Service = Service()
     """How it is reached."""
     resources: Resources | None = None
-    """Requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU."""
+    """Requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU. Where they say nothing
+    of ephemeral-storage, 100Mi to 1Gi are added: the server has a /tmp of its own."""
     node_selector: dict[str, str] | None = None
     """Default: `kubernetes.io/arch: amd64`, as Aim publishes no other Linux wheel."""
     tolerations: list[Toleration] = []
@@ -302,22 +322,29 @@ class Server(StrictModel):
     priority_class_name: str | None = None
     """Default: the cluster's."""
     env: list[Variable] = []
-    """Further environment variables of the web server's container. Default: none."""
+    """Further environment variables of the web server's container, at most 48 KiB. Default: none."""
     tracking: Tracking | None = None
     """Aim's tracking server beside it, which records runs over the network: `tracking: {}`. Default: none."""
     allow_from: list[Peer] = []
     """Who may open it besides the pods of the same namespace. Default: nobody."""
+    allow_to: list[Destination] = []
+    """What the pod may reach, such as the S3 store of artifacts; the cluster's DNS comes with it. Default: nothing."""
     allow_anonymous: bool = False
     """Required to be true for NodePort and LoadBalancer, which then admit every address: Aim has no login. A ClusterIP
     Service stays as it is. Default: false."""
     deployment_name: str | None = None
-    """Name of the Deployment and the NetworkPolicy. Default: the instance's name."""
+    """Name of the Deployment and the NetworkPolicy, at most 242 characters. Default: the instance's name."""
+    supervisor: Literal["ConfigMap", "Image"] = "ConfigMap"
+    """Where the pod has the supervisor from: a ConfigMap, so that any image will do; or the image, as the one of
+    `make image` brings it, which refuses to start where it is of another version than the manifests. Default:
+    ConfigMap."""
     supervisor_name: str | None = None
-    """Name of the ConfigMap that carries the supervisor. Default: `<name>-supervisor`."""
+    """Beginning of the name of the ConfigMap that carries the supervisor; `-` and a hash of its content follow.
+    Default: `<name>-supervisor`."""
     labels: dict[str, str] = {}
     """Further labels of every object and of the pod. Default: none."""
     annotations: dict[str, str] = {}
-    """Annotations of the Deployment, but no sync wave or hook. Default: none."""
+    """Annotations of the Deployment, at most 48 KiB, but no sync wave or hook. Default: none."""
     pod_annotations: dict[str, str] = {}
     """Annotations of the pod. Default: none."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +14,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from app.defaults import merged, model_of
 from app.errors import InputError
 from app.instance import Instance
+from constructs_lib.errors import OptionError, check_text
 
 DEFAULTS = "defaults.yaml"
 """In the folder of the instance files: what they share."""
+
+_LARGEST_FILE = 256 * 1024
+_MOST_VALUES = 10_000
+"""Some twenty times as many as a file has in which every key is written; anchors can make billions of a few."""
 
 _STEM = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -149,13 +157,16 @@ def load_mapping(file: Path, *, keys: str = "") -> dict[str, object]:
 
 def _load(file: Path) -> object:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = _text(file)
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: {error}; write it in UTF-8") from None
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}; make it a file that can be read") from None
+    yaml = YAML(typ="safe", pure=True)
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        tree = yaml.compose(text)
+        _check_tree(file, tree)
+        return yaml.constructor.construct_document(tree) if tree else None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -164,6 +175,43 @@ def _load(file: Path) -> object:
     except (YAMLError, ValueError, KeyError, RecursionError) as error:
         # ruamel.yaml lets these of Python's own through, for a tag such as !!int or a date that is none
         raise InputError(f"{file}: {brief(error)}; write it as plain YAML") from None
+
+
+def _text(file: Path) -> str:
+    """Text of a file of a reasonable size; a named pipe or a device would never end."""
+    about = file.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise InputError(f"{file}: is no regular file; write the text into one")
+    if about.st_size > _LARGEST_FILE:
+        raise InputError(f"{file}: has {about.st_size} bytes; write at most {_LARGEST_FILE // 1024} KiB")
+    return file.read_text(encoding="utf-8")
+
+
+def _check_tree(file: Path, root: Node | None) -> None:
+    """Refuse a file that its anchors make endless or huge, and text that nothing can hold; before it is built."""
+    waiting, seen = [root] if root else [], 0
+    while waiting:
+        node, seen = waiting.pop(), seen + 1
+        if seen > _MOST_VALUES:
+            raise InputError(f"{file}: contains itself, or over {_MOST_VALUES} values; write it without anchors")
+        if isinstance(node, ScalarNode):
+            with _at(file, node):
+                check_text("value", node.value)
+        elif isinstance(node, MappingNode):
+            waiting += [each for pair in node.value for each in pair]
+        else:
+            waiting += node.value
+
+
+@contextlib.contextmanager
+def _at(file: Path, node: Node) -> Iterator[None]:
+    """Say in which line of a file a value stands that cannot work."""
+    try:
+        yield
+    except OptionError as error:
+        mark = node.start_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}"
+        raise InputError(f"{file}: {place}: {brief(error.value)}: {error.remedy}") from None
 
 
 def _yaml_remedy(problem: str) -> str:

@@ -4,6 +4,7 @@
 `AimNamespace` the namespace around them.
 """
 
+from constructs_lib.carrier import SupervisorSource
 from constructs_lib.errors import OptionError
 from constructs_lib.hardening import harden, pod_security_context
 from constructs_lib.namespace import AimNamespace
@@ -43,6 +44,7 @@ __all__ = [
     "SecretReference",
     "ServiceOptions",
     "StorageSource",
+    "SupervisorSource",
     "harden",
     "pod_security_context",
 ]

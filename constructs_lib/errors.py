@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -44,6 +45,12 @@ def check_whole(option: str, value: int, *, low: int, high: int | None = None) -
 def check_list(option: str, value: Sequence[str]) -> None:
     """Refuse a text where a list of them is wanted: Python would take it for a list of its letters."""
     require(not isinstance(value, str), option, value, "write a list")
+
+
+def check_text(option: str, value: str) -> None:
+    """Refuse what no manifest and no process can hold: a NUL character, or half of a surrogate pair."""
+    bare = isinstance(value, str) and not re.search(r"[\x00\ud800-\udfff]", value)
+    require(bare, option, value, "write a text without NUL characters and lone surrogates")
 
 
 @contextmanager

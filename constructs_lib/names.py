@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from constructs_lib.errors import require
+from constructs_lib.errors import check_text, require
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -18,6 +18,16 @@ _LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 LONGEST_INSTANCE_NAME = 40
 """Longest instance name: leaves room for every suffix of a derived name within the 63 characters of a label."""
+
+LONGEST_DEPLOYMENT_NAME = 242
+"""Longest name of a Deployment: its ReplicaSets add `-` and up to 10 characters, and may have 253."""
+
+MOST_BYTES = 48 * 1024
+"""Most bytes of one set of annotations or variables.
+
+Kubernetes takes 256 KiB of annotations an object, and `kubectl apply` keeps a copy of the whole object in one of them:
+annotations of a Deployment count twice, those of its pod and its variables once.
+"""
 
 
 def check_namespace(option: str, value: str) -> None:
@@ -47,6 +57,13 @@ def check_object_name(option: str, value: str) -> None:
     require(len(value) <= 253 and _SUBDOMAIN.fullmatch(value), option, value, remedy)
 
 
+def check_deployment_name(option: str, value: str) -> None:
+    """Refuse a name that a Deployment, or its ReplicaSets, could not carry."""
+    check_object_name(option, value)
+    remedy = f"write at most {LONGEST_DEPLOYMENT_NAME} characters: its ReplicaSets add a hash, and may have 253"
+    require(len(value) <= LONGEST_DEPLOYMENT_NAME, option, value, remedy)
+
+
 def check_key(option: str, key: str) -> None:
     """Refuse what is no label or annotation key."""
     prefix, slash, name = key.rpartition("/")
@@ -57,10 +74,15 @@ def check_key(option: str, key: str) -> None:
 
 def check_labels(option: str, labels: Mapping[str, str]) -> None:
     """Refuse a map that cannot be labels."""
-    remedy = "write at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
     for key, value in labels.items():
         check_key(option, key)
-        require(isinstance(value, str) and _LABEL_VALUE.fullmatch(value), f"{option}[{key}]", value, remedy)
+        check_label_value(f"{option}[{key}]", value)
+
+
+def check_label_value(option: str, value: str) -> None:
+    """Refuse what cannot be the value of a label."""
+    remedy = "write at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
+    require(isinstance(value, str) and _LABEL_VALUE.fullmatch(value), option, value, remedy)
 
 
 def check_annotations(option: str, annotations: Mapping[str, str]) -> None:
@@ -68,3 +90,12 @@ def check_annotations(option: str, annotations: Mapping[str, str]) -> None:
     for key, value in annotations.items():
         check_key(option, key)
         require(isinstance(value, str), f"{option}[{key}]", value, "write a text: annotations are nothing else")
+        check_text(f"{option}[{key}]", value)
+    check_bytes(option, annotations)
+
+
+def check_bytes(option: str, texts: Mapping[str, str]) -> None:
+    """Refuse texts that together are more than an object of Kubernetes can hold."""
+    size = sum(len(text.encode()) for pair in texts.items() for text in pair)
+    remedy = f"write at most {MOST_BYTES // 1024} KiB together: kubectl apply keeps a copy of them in 256 KiB"
+    require(size <= MOST_BYTES, option, f"{size} bytes", remedy)

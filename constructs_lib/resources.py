@@ -10,7 +10,8 @@ from constructs_lib.names import check_key
 from constructs_lib.plus import k8s
 from constructs_lib.quantities import Quantity
 
-_NATIVE = ("cpu", "memory", "ephemeral-storage")
+_EPHEMERAL = "ephemeral-storage"
+_NATIVE = ("cpu", "memory", _EPHEMERAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,16 @@ class Resources:
                 whole = "/" not in resource or limits.get(resource) == request
                 remedy = f"write it under limits too, {request}: Kubernetes shares out {resource} as a whole only"
                 require(whole, f"requests[{resource}]", str(request), remedy)
+
+    def with_scratch(self) -> Resources:
+        """The same, with ephemeral storage for /tmp and logs where neither a request nor a limit of it is given.
+
+        The limit covers the scratch volume's 512Mi and the five log files of 10 MiB that a kubelet keeps by default.
+        """
+        if _EPHEMERAL in {*self.requests, *self.limits}:
+            return self
+        requests, limits = {**self.requests, _EPHEMERAL: "100Mi"}, {**self.limits, _EPHEMERAL: "1Gi"}
+        return Resources(requests=requests, limits=limits)
 
     def render(self) -> k8s.ResourceRequirements:
         """The container's field; cdk8s-plus knows whole mebibytes only and fills in what is left out."""

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.admission import admit, default_peers
-from constructs_lib.errors import OptionError, below, check_list, reported_by, require
+from constructs_lib.admission import admit, default_peers, let_out, let_resolve
+from constructs_lib.carrier import Supervisor, SupervisorSource, carrier_name
+from constructs_lib.errors import OptionError, below, check_list, check_whole, reported_by, require
 from constructs_lib.hardening import harden, pod_security_context
 from constructs_lib.labels import SERVER, check_extra_labels, common_labels
-from constructs_lib.names import check_annotations, check_labels, check_object_name
+from constructs_lib.names import check_annotations, check_deployment_name, check_labels, check_object_name
 from constructs_lib.ownership import Ownership
 from constructs_lib.plus import k8s, kplus
 from constructs_lib.pods import add_to_pod, leave_out_of_pod
-from constructs_lib.process import CHECKSUM, GRACE_PERIOD, PORT, PROGRESS_DEADLINE, REPOSITORY, AimProcess, Supervisor
+from constructs_lib.process import GRACE_PERIOD, PORT, PROGRESS_DEADLINE, REPOSITORY, SCRATCH, AimProcess, scratch
 from constructs_lib.recording import name_repository
 from constructs_lib.resources import Resources
 from constructs_lib.retention import check_same_wave
@@ -39,12 +40,13 @@ _AMD64 = {"kubernetes.io/arch": "amd64"}
 
 
 class AimServer(Construct):
-    """One Aim server on one storage: a Deployment, a Service, and a NetworkPolicy that names who may come in.
+    """One Aim server on one storage: a Deployment, a Service, and a NetworkPolicy that closes both ways.
 
     There is one pod and no `replicas`: Aim's store has one indexer, and a second one kills it or corrupts the index.
 
     Aim has no login, and faults that will not be fixed (remote code execution by query among them): the policy admits
-    the pods of the same namespace only, until `allow_from` admits more.
+    the pods of the same namespace only, until `allow_from` admits more. Aim itself calls nobody, and the node mounts
+    the volume: the pod reaches nothing until `allow_to` names it.
 
     Attributes:
         name: name of the instance.
@@ -53,6 +55,7 @@ class AimServer(Construct):
         service: the Service.
         network_policy: the NetworkPolicy.
         supervisor: what carries the supervisor into the pod.
+        scratch: the pod's volume for temporary files, mounted at `/tmp`.
         host: name of the Service within the cluster, such as `aim.ml.svc`.
         url: where the server is reached within the cluster, such as `http://aim.ml.svc/`.
         exposed: whether the Service can be reached from outside the cluster.
@@ -65,6 +68,7 @@ class AimServer(Construct):
     service: kplus.Service
     network_policy: kplus.NetworkPolicy
     supervisor: Supervisor
+    scratch: kplus.Volume
     host: str
     url: str
     exposed: bool
@@ -81,6 +85,7 @@ class AimServer(Construct):
         image_pull_secrets: Sequence[str] = (),
         workers: int = 2,
         base_path: str = "",
+        allowed_hosts: Sequence[str] = (),
         suspend: bool = False,
         service: ServiceOptions = DEFAULT_SERVICE,
         resources: Resources = DEFAULT_RESOURCES,
@@ -88,6 +93,7 @@ class AimServer(Construct):
         priority_class_name: str | None = None,
         allow_anonymous: bool = False,
         deployment_name: str | None = None,
+        supervisor: SupervisorSource = SupervisorSource.CONFIG_MAP,
         supervisor_name: str | None = None,
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
@@ -103,18 +109,24 @@ class AimServer(Construct):
                 Default: `docker.io/aimstack/aim:3.29.1`.
             image_pull_policy: Default: IfNotPresent.
             image_pull_secrets: names of Secrets in the namespace, for a private registry. Default: none.
-            workers: processes that answer requests, at least 1. Default: 2, so that one answers while another searches.
+            workers: processes that answer requests, 1 to 64. Default: 2, so that one answers while another searches.
             base_path: what every URL starts with, such as `/aim`; a proxy in front must not strip it. Default: nothing.
+            allowed_hosts: host names that it answers to, against DNS rebinding: `aim.example.com`, or `*.example.com`
+                for one label. It always answers to localhost, IP addresses and the names of its Service. Default: any.
             suspend: no pod at all, for a restore or maintenance. Default: False.
             service: how it is reached. Default: a ClusterIP Service on port 80.
-            resources: requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU.
+            resources: requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU. Where
+                they say nothing of ephemeral-storage, 100Mi to 1Gi are added: the server has a /tmp of its own.
             node_selector: labels of the nodes to run on. Default: `kubernetes.io/arch: amd64`, as Aim publishes no
                 other Linux wheel; replace it where the image was built for another architecture.
             priority_class_name: Default: the cluster's.
             allow_anonymous: required to be True for a NodePort or LoadBalancer, which anyone who reaches it can use:
                 Aim has no login. The NetworkPolicy then admits every address. Default: False.
-            deployment_name: of the Deployment and the NetworkPolicy. Default: the instance's name.
-            supervisor_name: of the supervisor's ConfigMap. Default: `<name>-supervisor`.
+            deployment_name: of the Deployment and the NetworkPolicy, at most 242 characters. Default: the instance's
+                name.
+            supervisor: where the pod has the supervisor from. Default: a ConfigMap, so that any image will do.
+            supervisor_name: beginning of the name of the supervisor's ConfigMap, before a hash of its content. Default:
+                `<name>-supervisor`.
             labels: further labels of every object and of the pod. Default: none.
             annotations: of the Deployment, but no sync wave or hook. Default: none.
             pod_annotations: of the pod. Default: none.
@@ -125,7 +137,8 @@ class AimServer(Construct):
         self.name = storage.name
         self.storage = storage
         self._deployment_name = self.name if deployment_name is None else deployment_name
-        self._supervisor_name = f"{self.name}-supervisor" if supervisor_name is None else supervisor_name
+        self._source = supervisor
+        self._carrier = carrier_name(f"{self.name}-supervisor" if supervisor_name is None else supervisor_name)
         self._service_name = self.name if service.name is None else service.name
         self._labels = dict(labels or {})
         self._pod = _Pod(
@@ -135,10 +148,18 @@ class AimServer(Construct):
             resources=resources,
             annotations=pod_annotations or {},
         )
-        process = AimProcess(image=image, image_pull_policy=image_pull_policy, workers=workers, base_path=base_path)
+        process = AimProcess(
+            image=image,
+            image_pull_policy=image_pull_policy,
+            workers=workers,
+            base_path=base_path,
+            allowed_hosts=allowed_hosts,
+            service_hosts=self._service_hosts,
+        )
         with reported_by(scope, id):
             self._check_place(scope)
             self._check_names()
+            self._check_carrier(supervisor_name)
             process.check()
             self._pod.check()
             check_annotations("annotations", annotations or {})
@@ -148,11 +169,14 @@ class AimServer(Construct):
             ownership.check(things)
         super().__init__(scope, id)
         ownership.take(things, self)
+        # before the Deployment: kubectl applies in the order of the file
+        self.supervisor = Supervisor(self, "Supervisor", source=supervisor, metadata=self._metadata(self._carrier))
         self.deployment = self._make_deployment(annotations or {}, suspend=suspend)
-        container = process.add_to(self.deployment)
+        container = process.add_to(self.deployment, self.supervisor)
         container.mount(REPOSITORY, storage)
-        self.supervisor = self._make_supervisor()
         self.supervisor.mount_in(container)
+        self.scratch = scratch(self)
+        container.mount(SCRATCH, self.scratch)
         self._pod.complete(self.deployment)
         self.service = self._make_service(service)
         self.host = f"{self._service_name}.{storage.namespace}.svc" if storage.namespace else self._service_name
@@ -161,6 +185,7 @@ class AimServer(Construct):
         self.exposed = service.exposed
         self.allow_from(*default_peers(self, exposed=self.exposed))
         self.tracking = None
+        self._resolves = False
 
     def add_tracking(
         self, *, port: int = TRACKING_PORT, base_path: str = "", resources: Resources = DEFAULT_TRACKING_RESOURCES
@@ -217,9 +242,37 @@ class AimServer(Construct):
         admit(self.network_policy, PORT, *peers)
         return self.network_policy
 
+    def allow_to(self, *peers: kplus.INetworkPolicyPeer, ports: Sequence[int] = (443,)) -> kplus.NetworkPolicy:
+        """Let the pod reach something, such as the S3 store of artifacts, and the cluster's DNS; returns the policy.
+
+        Args:
+            peers: pods (`kplus.Pods.select`, any workload), namespaces (`kplus.Namespaces.select`) or addresses
+                (`kplus.NetworkPolicyIpBlock.ipv4`).
+            ports: TCP ports of theirs, 1 to 65535; of pods, those that they listen on. Default: 443.
+
+        Raises:
+            OptionError: no port, or one that cannot be.
+        """
+        with reported_by(self):
+            require(ports, "ports", ports, "write at least one, such as 443")
+            for index, port in enumerate(ports):
+                check_whole(f"ports[{index}]", port, low=1, high=65535)
+        let_out(self.network_policy, ports, *peers)
+        if peers and not self._resolves:
+            let_resolve(self, self.network_policy)
+            self._resolves = True
+        return self.network_policy
+
     @property
     def _selector(self) -> dict[str, str]:
         return common_labels(self.name, SERVER)
+
+    @property
+    def _service_hosts(self) -> list[str]:
+        """Names by which pods reach the Service, with the domain that most clusters have."""
+        name, namespace = self._service_name, self.storage.namespace
+        longer = (f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local")
+        return [name, *(longer if namespace else ())]
 
     def _check_place(self, scope: Construct) -> None:
         namespace = cdk8s.Chart.of(scope).namespace
@@ -227,19 +280,26 @@ class AimServer(Construct):
         require(namespace == self.storage.namespace, "storage", namespace, remedy)
 
     def _check_names(self) -> None:
-        check_object_name("deployment_name", self._deployment_name)
-        check_object_name("supervisor_name", self._supervisor_name)
+        check_deployment_name("deployment_name", self._deployment_name)
         check_extra_labels(self._labels)
+
+    def _check_carrier(self, given: str | None) -> None:
+        source = self._source
+        require(isinstance(source, SupervisorSource), "supervisor", source, "write a SupervisorSource")
+        remedy = "leave it out: the image brings the supervisor, and no ConfigMap is made"
+        require(given is None or source is SupervisorSource.CONFIG_MAP, "supervisor_name", given, remedy)
+        check_object_name("supervisor_name", self._carrier)
 
     def _things(self) -> dict[str, str]:
         """What this makes and uses up; two servers of one name would take each other's pods for their own."""
         place = self.storage.place
+        carrier = {f"ConfigMap {self._carrier} in {place}": "supervisor_name"}
         return {
             **{f"serving {store}": "storage" for store in self.storage.stores},
             f"the name {self.name} for a server in {place}": "name",
             f"Deployment {self._deployment_name} in {place}": "deployment_name",
             f"Service {self._service_name} in {place}": "service.name",
-            f"ConfigMap {self._supervisor_name} in {place}": "supervisor_name",
+            **(carrier if self._source is SupervisorSource.CONFIG_MAP else {}),
         }
 
     def _make_deployment(self, annotations: Mapping[str, str], *, suspend: bool) -> kplus.Deployment:
@@ -271,12 +331,10 @@ class AimServer(Construct):
     def _make_network_policy(self) -> kplus.NetworkPolicy:
         pods = kplus.Pods.select(self, "Pods", labels=self._selector)
         metadata = self._metadata(self._deployment_name)
-        return kplus.NetworkPolicy(self, "NetworkPolicy", metadata=metadata, selector=pods)
-
-    def _make_supervisor(self) -> Supervisor:
-        # a changed one rolls the pod
-        self.deployment.pod_metadata.add_annotation("checksum/supervisor", CHECKSUM)
-        return Supervisor(self, "Supervisor", metadata=self._metadata(self._supervisor_name))
+        closed = kplus.NetworkPolicyTraffic(default=kplus.NetworkPolicyTrafficDefault.DENY)
+        return kplus.NetworkPolicy(
+            self, "NetworkPolicy", metadata=metadata, selector=pods, ingress=closed, egress=closed
+        )
 
     def _metadata(self, name: str | None, annotations: Mapping[str, str] | None = None) -> cdk8s.ApiObjectMetadata:
         labels = {**self._labels, **self._selector}
@@ -307,7 +365,7 @@ class _Pod:
         """Add it to a Deployment with one container, and take away what `kubectl apply` would report for ever."""
         harden(deployment)
         fields: dict[str, object] = {
-            "containers/0/resources": self.resources.render(),
+            "containers/0/resources": self.resources.with_scratch().render(),
             "nodeSelector": dict(self.node_selector),
             "priorityClassName": self.priority_class_name,
             "imagePullSecrets": [k8s.LocalObjectReference(name=name) for name in self.image_pull_secrets],

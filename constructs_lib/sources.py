@@ -12,11 +12,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from constructs_lib.errors import below, check_list, require
-from constructs_lib.names import check_namespace, check_object_name
+from constructs_lib.errors import below, check_list, check_text, require
+from constructs_lib.names import check_label_value, check_namespace, check_object_name
 from constructs_lib.plus import k8s, kplus
 
+_HOSTNAME = "kubernetes.io/hostname"
 _HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*\.?")
+
+
+_NFS_INSTEAD = "write volumeAttributes (volume_attributes) with protocol: nfs, on a share that allows it"
+_NO_LOCKS = {
+    "smb.csi.k8s.io": "use NFS or a block volume: Aim fails on SMB (aimhubio/aim#2978)",
+    "file.csi.azure.com": f"{_NFS_INSTEAD}: Aim fails on SMB (aimhubio/aim#2978), the driver's default",
+    "blob.csi.azure.com": f"{_NFS_INSTEAD}: FUSE over an object store, the driver's default, has no locks",
+    "gcsfuse.csi.storage.gke.io": "use Filestore or a block volume: FUSE over an object store has no locks",
+    "s3.csi.aws.com": "use EFS or a block volume: FUSE over an object store has no locks",
+}
+"""CSI drivers on whose volumes Aim's index is corrupted or cannot be opened, and the way out."""
+
+_SPEAK_NFS = {"file.csi.azure.com", "blob.csi.azure.com"}
 
 
 class StorageSource(ABC):
@@ -53,6 +67,11 @@ class StaticSource(StorageSource):
     def mount_flags(self) -> Sequence[str]:
         """The volume's mount options."""
         return ()
+
+    @property
+    def node_affinity(self) -> k8s.VolumeNodeAffinity | None:
+        """The nodes that can mount the volume; None for all."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,10 +202,21 @@ class CsiVolume(StaticSource):
             remedy = "write the driver's handle of the volume"
             handle = self.volume_handle
             require(handle and handle == handle.strip(), "volume_handle", handle, remedy)
+            self._check_locks()
             _check_mount_options(self.mount_options)
+            for option, text in (("fs_type", self.fs_type or ""), ("volume_handle", handle)):
+                check_text(option, text)
+            for key, text in self.volume_attributes.items():
+                check_text(f"volume_attributes[{key}]", text)
             if self.node_stage_secret_ref:
                 check_object_name("node_stage_secret_ref.name", self.node_stage_secret_ref.name)
                 check_namespace("node_stage_secret_ref.namespace", self.node_stage_secret_ref.namespace)
+
+    def _check_locks(self) -> None:
+        """Refuse drivers whose file systems have no locks across nodes, unless they are told to speak NFS."""
+        speaks_nfs = any((key.lower(), text) == ("protocol", "nfs") for key, text in self.volume_attributes.items())
+        remedy = _NO_LOCKS.get(self.driver)
+        require(remedy is None or (self.driver in _SPEAK_NFS and speaks_nfs), "driver", self.driver, remedy or "")
 
     @property
     def identity(self) -> str:
@@ -216,19 +246,35 @@ class HostPath(StaticSource):
     It must exist and belong to the storage's `owner`; it is never made, so that a disk which is not mounted stops the
     server instead of hiding the runs behind an empty directory.
 
+    It belongs to one node: on another one, a folder of the same path is another, empty store. So the volume says which
+    node it is on, and the scheduler sends the server there.
+
     Attributes:
-        path: absolute path on the node.
+        path: absolute path on the node, not `/`.
+        node: value of the node's label `kubernetes.io/hostname`, which on most clusters is its name.
     """
 
     path: str
+    node: str
 
     def check(self) -> None:
         with below("host_path"):
             _check_path("path", self.path)
+            root = _normal_path(self.path) == "/"
+            require(not root, "path", self.path, "write a directory of its own: this is the whole node")
+            remedy = "write the node that the directory is on: its label kubernetes.io/hostname (kubectl get nodes)"
+            require(self.node, "node", self.node, remedy)
+            check_label_value("node", self.node)
 
     @property
     def identity(self) -> str:
-        return f"host path {_normal_path(self.path)}"
+        return f"host path {_normal_path(self.path)} on {self.node}"
+
+    @property
+    def node_affinity(self) -> k8s.VolumeNodeAffinity:
+        here = k8s.NodeSelectorRequirement(key=_HOSTNAME, operator="In", values=[self.node])
+        terms = [k8s.NodeSelectorTerm(match_expressions=[here])]
+        return k8s.VolumeNodeAffinity(required=k8s.NodeSelector(node_selector_terms=terms))
 
     @property
     def volume_spec(self) -> tuple[str, object]:
@@ -299,4 +345,20 @@ def _normal_path(path: str) -> str:
 def _check_mount_options(options: Sequence[str]) -> None:
     check_list("mount_options", options)
     for flag in options:
+        check_text("mount_options", flag)
         require(re.fullmatch(r"\S+", flag), "mount_options", flag, "write one option an entry, such as nfsvers=4.1")
+        for part in flag.split(","):
+            remedy = _refused_mount_option(part)
+            require(not remedy, "mount_options", part, remedy)
+
+
+def _refused_mount_option(option: str) -> str:
+    """The way out, for an option with which two servers could write to one store, or none at all (nfs(5))."""
+    name, _, value = option.lower().partition("=")
+    if name == "nolock" or (name == "local_lock" and value != "none"):
+        return "leave it out: without locks across nodes, two servers could destroy the index"
+    if name == "ro":
+        return "leave it out: Aim writes to its store, even to show runs"
+    if (name in {"vers", "nfsvers"} and re.fullmatch(r"[012](\.\d+)?", value)) or name == "v2":
+        return "write nfsvers=4.1, or nfsvers=3 where nothing newer is spoken: NFS 2 has no sound locks"
+    return ""

@@ -229,6 +229,8 @@ class AimStorage(Construct):
             cdk8s.JsonPatch.add("/spec/claimRef", claim),
             cdk8s.JsonPatch.add(f"/spec/{field}", value),
         )
+        if source.node_affinity:
+            cdk8s.ApiObject.of(volume).add_json_patch(cdk8s.JsonPatch.add("/spec/nodeAffinity", source.node_affinity))
         return volume
 
     def _make_claim(self) -> kplus.IPersistentVolumeClaim:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from constructs import Construct
 
 from constructs_lib.admission import admit, default_peers
+from constructs_lib.carrier import WORKING_DIR
 from constructs_lib.errors import check_whole, require
 from constructs_lib.hardening import harden_container
 from constructs_lib.plus import kplus
 from constructs_lib.pods import add_to_pod
-from constructs_lib.process import REPOSITORY, WORKING_DIR, check_base_path, probes, supervised
+from constructs_lib.process import REPOSITORY, SCRATCH, check_base_path, probes, supervised
 from constructs_lib.resources import Resources
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 TRACKING_PORT = 53800
 """Port of Aim's tracking server in the pod, and by default that of the Service."""
+
+TRACKING_HEALTH_PORT = 53801
+"""Port on which the supervisor of the tracking server answers the kubelet."""
 
 DEFAULT_TRACKING_RESOURCES = Resources(
     requests={"cpu": "100m", "memory": "256Mi"},
@@ -67,23 +71,33 @@ class AimTracking(Construct):
             name="tracking",
             image=web.image,
             image_pull_policy=web.image_pull_policy,
-            command=supervised("track", TRACKING_PORT, base_path),
+            command=supervised(
+                "track",
+                TRACKING_PORT,
+                base_path,
+                *self._server.supervisor.options,
+                health_port=TRACKING_HEALTH_PORT,
+            ),
             working_dir=WORKING_DIR,
-            ports=[kplus.ContainerPort(name="tracking", number=TRACKING_PORT)],
+            ports=[
+                kplus.ContainerPort(name="tracking", number=TRACKING_PORT),
+                kplus.ContainerPort(name="tracking-health", number=TRACKING_HEALTH_PORT),
+            ],
             resources=kplus.ContainerResources(),
-            **probes(TRACKING_PORT, base_path, ready="/status/", alive="/status/"),
+            **probes(TRACKING_HEALTH_PORT),
         )
         container.mount(REPOSITORY, self._server.storage)
+        container.mount(SCRATCH, self._server.scratch)
         self._server.supervisor.mount_in(container)
         index = len(deployment.containers) - 1
         harden_container(deployment, f"containers/{index}")
         fields = {
-            f"containers/{index}/resources": resources.render(),
+            f"containers/{index}/resources": resources.with_scratch().render(),
             # with one host name and processes that they cannot see, Aim's locks take a live holder for dead
             "shareProcessNamespace": True,
-            # a pod is ready as a whole: a web server that is busy searching would shut out those who record, so it is
-            # left to the liveness probe to say that it is stuck
-            "containers/0/readinessProbe/failureThreshold": 30,
+            # a pod is ready as a whole: a web server that is busy searching would shut out training that records, so
+            # the liveness probe says that it is stuck, after two and a half minutes, before these five are over
+            "containers/0/readinessProbe/failureThreshold": 60,
         }
         add_to_pod(deployment, fields)
         return container

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,10 +18,12 @@ _SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9](
 _NAMES = {"Namespace": _LABEL, "Service": _SERVICE}
 _HASH = re.compile(r"-c8[0-9a-f]{6}\b|\bc8[0-9a-f]{38,}")
 
+_MOST_ANNOTATED = 256 * 1024
+
 
 def problems(manifests: list[Manifest]) -> list[str]:
     """Everything that is wrong with a set of manifests that is applied together."""
-    rules = (_identity, _storage, _pods, _references)
+    rules = (_identity, _storage, _pods, _references, _closed, _carried)
     return [f"{manifest['kind']}: {text}" for rule in rules for manifest, text in rule(manifests)]
 
 
@@ -83,6 +86,7 @@ def _pods(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:
         if template:
             yield from ((manifest, violation) for violation in violations(template["spec"]))
             yield from ((manifest, text) for text in _probes(template["spec"]))
+            yield from ((manifest, text) for text in _scratch(template["spec"]))
 
 
 def _probes(pod: Manifest) -> Iterator[str]:
@@ -93,6 +97,49 @@ def _probes(pod: Manifest) -> Iterator[str]:
             port = container.get(probe, {}).get("httpGet", {}).get("port")
             if port not in ports | {None}:
                 yield f"{probe} asks port {port}"
+
+
+def _scratch(pod: Manifest) -> Iterator[str]:
+    """Containers with a read-only root that have no place for temporary files, or none that is counted."""
+    limited = {volume["name"] for volume in pod["volumes"] if volume.get("emptyDir", {}).get("sizeLimit")}
+    for container in pod["containers"]:
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        if mounts.get("/tmp") not in limited:
+            yield f"{container['name']} has no /tmp of a limited size"
+        if "ephemeral-storage" not in container.get("resources", {}).get("limits", {}):
+            yield f"{container['name']} has no limit of ephemeral storage"
+
+
+def _closed(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:
+    """Policies that leave a way open, and ways to the ports on which the kubelet asks."""
+    pods = [template["spec"] for manifest in manifests if (template := pod_template(manifest))]
+    names = {"health", "tracking-health"}
+    health = {p["containerPort"] for pod in pods for c in pod["containers"] for p in c["ports"] if p["name"] in names}
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        if manifest["kind"] == "NetworkPolicy":
+            if set(spec["policyTypes"]) != {"Ingress", "Egress"}:
+                yield manifest, f"is about {spec['policyTypes']} only"
+            if any(port["port"] in health for rule in spec.get("ingress", []) for port in rule["ports"]):
+                yield manifest, "admits to a health port"
+        if manifest["kind"] == "Service" and any(port["targetPort"] in health for port in spec["ports"]):
+            yield manifest, "leads to a health port"
+
+
+def _carried(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:
+    """ConfigMaps that could change under a pod, that come after it, or that `kubectl apply` could not annotate."""
+    kinds = [manifest["kind"] for manifest in manifests]
+    for index, manifest in enumerate(manifests):
+        if manifest["kind"] != "ConfigMap":
+            continue
+        if not manifest.get("immutable"):
+            yield manifest, "is mutable"
+        if not re.search(r"-[0-9a-f]{10}$", manifest["metadata"]["name"]):
+            yield manifest, "has the same name whatever its content"
+        if "Deployment" in kinds[:index]:
+            yield manifest, "comes after the pod that mounts it"
+        if len(json.dumps(manifest)) > _MOST_ANNOTATED:
+            yield manifest, "is too large for the copy that kubectl apply keeps in an annotation"
 
 
 def _references(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:

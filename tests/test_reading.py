@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import jsonschema
@@ -53,8 +54,22 @@ SHAPES = {
     STORED + "server: {workers: 0}\n": "a.yaml: server.workers: 0: should be greater than or equal to 1",
     STORED + "server: {service: {port: 70000}}\n": "a.yaml: server.service.port: 70000: should be less than or equal",
     STORED + "server: {service: {type: Open}}\n": "should be 'ClusterIP', 'NodePort' or 'LoadBalancer'",
+    STORED + "server: {workers: 65}\n": "a.yaml: server.workers: 65: should be less than or equal to 64",
+    STORED + 'server: {env: [{name: A, value: "b\\0"}]}\n': "a.yaml: line 3, column 33: 'b\\x00': write a text without",
+    STORED + 'name: "\\ud800"\n': "a.yaml: line 3, column 7: '\\ud800': write a text without NUL characters",
+    "a: &a [b, c]\n"
+    + "".join(f"{x}: &{x} [{', '.join(9 * ['*' + y])}]\n" for x, y in zip("bcdefghi", "abcdefgh", strict=True)): (
+        "a.yaml: contains itself, or over 10000 values; write it without anchors"
+    ),
+    "a: &a {k: v}\n"
+    + "".join(
+        f"{x}: &{x} {{<<: [{', '.join(9 * ['*' + y])}]}}\n" for x, y in zip("bcdefghi", "abcdefgh", strict=True)
+    ): "a.yaml: contains itself, or over 10000 values",
+    STORED + "server: &a {labels: *a}\n": "a.yaml: contains itself",
+    "#" * 2**19: "a.yaml: has 524288 bytes; write at most 256 KiB",
+    "namespace: ml\nstorage: {size: 1Ti, hostPath: {path: /a}}\n": "a.yaml: storage.hostPath.node: missing; write it",
     "namespace: ml\nstorage: {size: 1Ti}\n": "a.yaml: storage: {'size': '1Ti'}: write exactly one of nfs, csi",
-    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /a}}\n": "this has dynamic and hostPath",
+    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /a, node: b}}\n": "this has dynamic and hostPath",
     "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, accessMode: ReadOnlyMany}\n": "a.yaml: storage.accessMode: ",
 }
 
@@ -93,6 +108,13 @@ VALUES = {
     FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.1}}]}\n": "server.allowFrom[0].ipBlock.cidr: '10.0.0.1': ",
     FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]}\n": "write a network within",
     FINE + "server: {allowFrom: [{podSelector: {}}]}\n": "write exactly one of namespaceSelector, ipBlock",
+    FINE + f"server: {{env: [{{name: A, value: {'b' * 50000}}}]}}\n": "server.env: '50001 bytes': write at most 48 KiB",
+    FINE + "server: {allowTo: [{ipBlock: {cidr: 10.0.0.1}}]}\n": "server.allowTo[0].ipBlock.cidr: '10.0.0.1': ",
+    FINE + "server: {allowTo: [{ipBlock: {cidr: 10.0.0.0/8}, ports: []}]}\n": "server.allowTo[0].ports: []: ",
+    FINE + "server: {allowedHosts: ['a b']}\n": "a.yaml: server.allowedHosts[0]: 'a b': write a host name",
+    FINE + "server: {supervisor: Image, supervisorName: a}\n": "a.yaml: server.supervisorName: 'a': leave it out",
+    FINE.replace("/aim", "/aim, mountOptions: [nolock]"): "a.yaml: storage.nfs.mountOptions: 'nolock': leave it out",
+    STORED.replace("dynamic: {}", "hostPath: {path: /, node: a}"): "a.yaml: storage.hostPath.path: '/': write a dir",
     FINE + "server: {labels: {My_Key: bad!}}\n": "a.yaml: server.labels[My_Key]: 'bad!': ",
     FINE
     + "server: {labels: {cdk8s.io/metadata.addr: a}}\n": "server.labels[cdk8s.io/metadata.addr]: 'a': leave it out",
@@ -167,6 +189,19 @@ def test_an_empty_or_missing_folder_is_refused(tmp_path: Path) -> None:
         read_instances(tmp_path / "x")
 
 
+@pytest.mark.parametrize("name", ["a.yaml", "defaults.yaml"])
+def test_a_file_that_never_ends_is_refused(tmp_path: Path, name: str) -> None:
+    """A named pipe would be waited on for ever, and a device read for ever."""
+    (tmp_path / "b.yaml").write_text(FINE, encoding="utf-8")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=f"{name}: is no regular file"):
+        read_instances(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=f"{name}: is no regular file"):
+        read_instances(tmp_path)
+
+
 def test_what_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     """A file in another encoding is said to be one."""
     (tmp_path / "a.yaml").write_bytes(b"namespace: \xff\n")
@@ -226,7 +261,8 @@ def test_an_empty_key_leaves_out_what_is_shared(tmp_path: Path) -> None:
         ("server: {worker: 1}\n", FINE, "defaults.yaml: server.worker: unknown key; did you mean workers"),
         ("server: {workers: 0}\n", FINE, "defaults.yaml: server.workers: 0"),
         ("name: a\n", FINE, "defaults.yaml: name: 'a': leave it out: each instance has one of its own"),
-        ("server: &a {x: *a}\n", f"{FINE}server: &a {{x: *a}}\n", "a.yaml: contains itself"),
+        ("", f"{FINE}server: &a {{x: *a}}\n", "a.yaml: contains itself"),
+        ("server: &a {x: *a}\n", FINE, "defaults.yaml: contains itself"),
         ("server: {workers: 1}\n", FINE + "server: {workers: 0}\n", "a.yaml: server.workers: 0"),
         ("server: {workers: 1}\n", "storage: {size: 1Gi, dynamic: {}}\n", "a.yaml: namespace: missing"),
         ("- a\n", FINE, "defaults.yaml: is a list; write a mapping"),

@@ -20,10 +20,10 @@ from constructs_lib import (
     Resources,
     ServiceOptions,
     StorageSource,
+    SupervisorSource,
 )
 from constructs_lib.plus import kplus
 from tests.building import dynamic, rendered, storage
-from tests.conftest import WHOLE
 
 TYPES = kplus.ServiceType
 
@@ -39,15 +39,8 @@ def test_defaults(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     assert chart == manifests
 
 
-def test_supervisor(tree: cdk8s.App, manifests: SnapshotAssertion) -> None:
-    """The supervisor's text is carried to the pod, and its checksum rolls the pod when it changes."""
-    chart = cdk8s.Chart(tree, WHOLE, namespace="ml")
-    serve(chart)
-    assert chart == manifests
-
-
 def test_base_path(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
-    """A base path is the server's and its probes'."""
+    """A base path is the server's; the kubelet asks the supervisor, which has none."""
     serve(chart, base_path="/x/y")
     assert chart == manifests
 
@@ -102,8 +95,27 @@ def test_suspended(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
 
 
 def test_resources(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
-    """Given resources replace the default ones: no limit means none."""
+    """Given resources replace the default ones, no limit means none; but scratch space is counted in any case."""
     serve(chart, resources=Resources(requests={"cpu": "0.25", "memory": "768Mi"}))
+    assert chart == manifests
+
+
+def test_resources_of_its_own_scratch(chart: cdk8s.Chart) -> None:
+    """Whoever writes how much ephemeral storage there is gets that, and nothing else."""
+    serve(chart, resources=Resources(limits={"ephemeral-storage": "4Gi"}))
+    (container,) = rendered(chart, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == {"limits": {"ephemeral-storage": "4Gi"}}
+
+
+def test_allowed_hosts(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """The server is told by which names it may be asked, those of its Service among them."""
+    serve(chart, allowed_hosts=["aim.example.com", "*.example.org"], service=ServiceOptions(name="web"))
+    assert chart == manifests
+
+
+def test_supervisor_of_the_image(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """Where the image brings the supervisor, no ConfigMap does, and the commands say which version they expect."""
+    serve(chart, supervisor=SupervisorSource.IMAGE).add_tracking()
     assert chart == manifests
 
 
@@ -160,6 +172,32 @@ def test_allow_from(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     assert chart == manifests
 
 
+def test_allow_to(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """The pod reaches what it is told to, and the cluster's DNS, which is opened once."""
+    server = serve(chart)
+    server.allow_to(kplus.NetworkPolicyIpBlock.ipv4(chart, "S3", "10.2.0.0/16"))
+    server.allow_to(kplus.Pods.select(chart, "Minio", labels={"app": "minio"}), ports=[9000])
+    assert chart == manifests
+
+
+def test_nothing_is_reached_until_it_is_allowed(chart: cdk8s.Chart) -> None:
+    """A policy of both types with no rule for egress denies it; one without the type would allow it all."""
+    server = serve(chart)
+    server.allow_to()
+    spec = rendered(chart, "NetworkPolicy")["spec"]
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+    assert "egress" not in spec
+
+
+@pytest.mark.parametrize("ports", [[], [0], [443, 65536]])
+def test_a_port_that_cannot_be_reached_is_named(chart: cdk8s.Chart, ports: list[int]) -> None:
+    """The error leaves the policy as it was."""
+    server = serve(chart)
+    with pytest.raises(OptionError, match="chart/server: ports"):
+        server.allow_to(kplus.NetworkPolicyIpBlock.any_ipv4(chart, "Any"), ports=ports)
+    assert "egress" not in rendered(chart, "NetworkPolicy")["spec"]
+
+
 def test_extended_by_hand(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     """What has no option here is added through the cdk8s-plus Deployment."""
     deployment = serve(chart).deployment
@@ -209,6 +247,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image_pull_secrets": "registry"}, "image_pull_secrets"),
     ({"workers": True}, "workers"),
     ({"workers": 0}, "workers"),
+    ({"workers": 65}, "workers"),
+    ({"allowed_hosts": "aim.example.com"}, "allowed_hosts"),
+    ({"allowed_hosts": ["aim.example.com", "http://aim"]}, "allowed_hosts[1]"),
+    ({"allowed_hosts": ["aim:80"]}, "allowed_hosts[0]"),
+    ({"allowed_hosts": ["*"]}, "allowed_hosts[0]"),
+    ({"supervisor": "Image"}, "supervisor"),
+    ({"supervisor": SupervisorSource.IMAGE, "supervisor_name": "a"}, "supervisor_name"),
+    ({"supervisor_name": "a" * 243}, "supervisor_name"),
+    ({"deployment_name": "a" * 243}, "deployment_name"),
+    ({"annotations": {"a": "\0"}}, "annotations[a]"),
+    ({"pod_annotations": {"a": "\ud800"}}, "pod_annotations[a]"),
+    ({"annotations": {"a": "b" * 2**15, "c": "d" * 2**15}}, "annotations"),
     ({"base_path": "aim"}, "base_path"),
     ({"base_path": "/aim/"}, "base_path"),
     ({"base_path": "/../aim"}, "base_path"),
@@ -279,7 +329,7 @@ SAME: list[tuple[StorageSource, StorageSource]] = [
     (NfsExport(server="NFS.example.com", path="/aim"), NfsExport(server="nfs.example.com.", path="//aim/./")),
     (CsiVolume(driver="d", volume_handle="h"), CsiVolume(driver="d", volume_handle="h", fs_type="ext4")),
     (NfsExport(server="::1", path="/aim"), NfsExport(server="0:0:0:0:0:0:0:1", path="/aim")),
-    (HostPath(path="/srv/aim"), HostPath(path="/srv/aim/")),
+    (HostPath(path="/srv/aim", node="a"), HostPath(path="/srv/aim/", node="a")),
 ]
 
 
@@ -304,10 +354,25 @@ def test_one_claim_has_one_server(chart: cdk8s.Chart) -> None:
         AimServer(chart, "again", storage=store)
 
 
+def test_one_path_of_two_nodes_is_two_stores(chart: cdk8s.Chart) -> None:
+    """Each node has its own directory there."""
+    for name in ("a", "b"):
+        source = HostPath(path="/srv/aim", node=name)
+        store = AimStorage(chart, name, source=source, size="1Gi", name=name)
+        assert AimServer(chart, f"{name}-server", storage=store).name == name
+
+
+def test_the_longest_deployment_name_fits(chart: cdk8s.Chart) -> None:
+    """Its ReplicaSets add a dash and ten characters to reach the 253 of Kubernetes."""
+    assert serve(chart, deployment_name="a" * 242).deployment.metadata.name == "a" * 242
+
+
 def test_two_servers_of_one_name_are_refused(chart: cdk8s.Chart) -> None:
     """Their selectors would be the same: each would serve through the other's pod."""
     serve(chart)
-    other = AimStorage(chart, "other", source=HostPath(path="/x"), size="1Gi", claim_name="x", volume_name="x")
+    other = AimStorage(
+        chart, "other", source=HostPath(path="/x", node="a"), size="1Gi", claim_name="x", volume_name="x"
+    )
     with pytest.raises(OptionError, match="chart/again: name: 'the name aim for a server in namespace ml'"):
         AimServer(chart, "again", storage=other, deployment_name="x", service=ServiceOptions(name="x"))
 

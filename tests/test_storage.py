@@ -70,8 +70,8 @@ def test_csi_azure_files(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> No
 
 
 def test_host_path(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
-    """A host path must exist on the node."""
-    storage(chart, source=HostPath(path="/srv/aim"))
+    """A host path must exist, on the node to which it binds the pod."""
+    storage(chart, source=HostPath(path="/srv/aim", node="trial-1"))
     assert chart == manifests
 
 
@@ -154,7 +154,28 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"source": NfsExport(server="a", path="/aim", mount_options=["a b"])}, "nfs.mount_options"),
     ({"source": CsiVolume(driver="", volume_handle="h")}, "csi.driver"),
     ({"source": CsiVolume(driver="d", volume_handle=" ")}, "csi.volume_handle"),
-    ({"source": HostPath(path="")}, "host_path.path"),
+    ({"source": HostPath(path="", node="a")}, "host_path.path"),
+    ({"source": HostPath(path="//./", node="a")}, "host_path.path"),
+    ({"source": HostPath(path="/a", node="")}, "host_path.node"),
+    ({"source": HostPath(path="/a", node="a b")}, "host_path.node"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["hard", "nolock"])}, "nfs.mount_options"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["hard,local_lock=flock"])}, "nfs.mount_options"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["ro"])}, "nfs.mount_options"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["nfsvers=2"])}, "nfs.mount_options"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["a\0"])}, "nfs.mount_options"),
+    ({"source": CsiVolume(driver="nfs.csi.k8s.io", volume_handle="h", mount_options=["nolock"])}, "csi.mount_options"),
+    ({"source": CsiVolume(driver="smb.csi.k8s.io", volume_handle="h")}, "csi.driver"),
+    ({"source": CsiVolume(driver="file.csi.azure.com", volume_handle="h")}, "csi.driver"),
+    ({"source": CsiVolume(driver="gcsfuse.csi.storage.gke.io", volume_handle="h")}, "csi.driver"),
+    (
+        {"source": CsiVolume(driver="smb.csi.k8s.io", volume_handle="h", volume_attributes={"protocol": "nfs"})},
+        "csi.driver",
+    ),
+    ({"source": CsiVolume(driver="d", volume_handle="h\0")}, "csi.volume_handle"),
+    (
+        {"source": CsiVolume(driver="d", volume_handle="h", volume_attributes={"a": "\ud800"})},
+        "csi.volume_attributes[a]",
+    ),
     ({"source": ExistingClaim(name="A"), "size": None, "access_mode": MODES.READ_WRITE_ONCE}, "existing_claim.name"),
     ({"source": ExistingClaim(name="a"), "size": None}, "access_mode"),
     ({"source": ExistingClaim(name="a"), "access_mode": MODES.READ_WRITE_ONCE}, "size"),
@@ -192,6 +213,13 @@ def test_an_option_that_cannot_work_is_named(chart: cdk8s.Chart, options: dict[s
         storage(chart, **options)
     assert str(error.value).startswith(f"chart/storage: {option}: ")
     assert storage(chart).node.path == "chart/storage"
+
+
+@pytest.mark.parametrize("option", ["local_lock=none", "nfsvers=3", "vers=4.2", "rw", "lock", "hard,timeo=600"])
+def test_a_mount_option_that_keeps_locks_is_taken(chart: cdk8s.Chart, option: str) -> None:
+    """Only what turns locks or writing off is refused."""
+    storage(chart, source=NfsExport(server="a", path="/aim", mount_options=[option]))
+    assert rendered(chart, "PersistentVolume")["spec"]["mountOptions"] == [option]
 
 
 def test_a_static_volume_needs_a_namespace(tree: cdk8s.App) -> None:

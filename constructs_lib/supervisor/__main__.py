@@ -16,6 +16,7 @@ from . import Refusal, say
 from .host import host
 from .serve import serve
 from .track import accept, track
+from .version import check
 
 _ROLES = {"serve": serve, "host": host, "track": track, "accept": accept}
 
@@ -33,6 +34,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--allow-host", action="append", default=[], help="host name to answer to, repeatable; default: any"
     )
+    parser.add_argument("--supervisor-version", default="", help="refuse to start as another one; default: any")
     parser.add_argument("--go-fd", type=int, default=-1, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, default=-1, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
@@ -42,6 +44,8 @@ def main(arguments: list[str]) -> None:
     """Take a role; ends with 1 and the reason as the last line where it cannot be played to the end."""
     options = parse(arguments)
     try:
+        if options.supervisor_version:
+            check(options.supervisor_version)
         raise_file_limit()
         _ROLES[options.role](options)
     except (Refusal, OSError) as error:

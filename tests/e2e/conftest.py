@@ -52,6 +52,7 @@ class Volumes:
     """Folders on what servers are given as storage, made and looked into as root."""
 
     namespace: str
+    node: str
     nfs: str | None
 
     def run(self, script: str) -> str:
@@ -67,7 +68,7 @@ class Volumes:
     def host_path(self, name: str, *, owner: int = kube.UID) -> Manifest:
         """Storage of an instance on a new folder of the node."""
         self.run(f"mkdir /host/{name}; chown {owner}:{owner} /host/{name}")
-        return {"size": "1Gi", "hostPath": {"path": f"{HOST}/{name}"}}
+        return {"size": "1Gi", "hostPath": {"path": f"{HOST}/{name}", "node": self.node}}
 
     def nfs_export(self, name: str, *, owner: int = kube.UID) -> Manifest:
         """Storage of an instance on a new folder of the NFS export."""
@@ -95,7 +96,9 @@ def volumes() -> Iterator[Volumes]:
         janitor["spec"]["hostPID"] = True
         kube.apply(janitor)
         kube.await_pod("janitor", namespace)
-        made = Volumes(namespace=namespace, nfs=nfs)
+        name = kube.found("pod", "janitor", "-n", namespace)["spec"]["nodeName"]
+        node = kube.found("node", name)["metadata"]["labels"]["kubernetes.io/hostname"]
+        made = Volumes(namespace=namespace, node=node, nfs=nfs)
         yield made
         kube.gone(but=namespace)
         made.run(f"rm -rf /host/{kube.PREFIX}* /nfs/{kube.PREFIX}*")

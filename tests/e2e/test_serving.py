@@ -58,12 +58,12 @@ def test_dynamic_storage_is_served(namespace: str, folder: Path) -> None:
     bound_to_each_other(namespace)
 
 
-def composed(namespace: str, path: str, folder: Path, *options: str) -> Path:
+def composed(namespace: str, source: HostPath, folder: Path, *options: str) -> Path:
     """A chart of a user's own, as README has it: a server, and a Job that records into its storage."""
     app = cdk8s.App(outdir=str(folder / "composed"))
     chart = cdk8s.Chart(app, "vision", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=HostPath(path=path), size="1Gi")
+    storage = AimStorage(chart, "storage", source=source, size="1Gi")
     AimServer(chart, "server", storage=storage, image=kube.IMAGE)
     job = kplus.Job(chart, "train", security_context=pod_security_context(storage.owner))
     container = job.add_container(
@@ -83,8 +83,8 @@ def test_a_run_of_another_pod_is_shown_within_seconds_of_its_end(
     namespace: str, folder: Path, volumes: Volumes
 ) -> None:
     """A Job of a user's chart records over the same storage; a run that still goes on is shown meanwhile."""
-    path = volumes.host_path(namespace)["hostPath"]["path"]
-    kube.kubectl("apply", "-f", composed(namespace, path, folder, "--name", "job", "--points", "50"))
+    source = HostPath(**volumes.host_path(namespace)["hostPath"])
+    kube.kubectl("apply", "-f", composed(namespace, source, folder, "--name", "job", "--points", "50"))
     kube.ready(namespace)
     client = Client(namespace=namespace)
     client.start()
