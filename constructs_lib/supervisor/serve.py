@@ -17,7 +17,7 @@ from .threads import in_thread
 from .volume import LOCK, Hold, check_mount, check_writable
 from .web import drain_seconds
 
-_NEEDED = ("meta", "locks", "run_metadata.sqlite", "aim_db", "VERSION")
+_NEEDED = ("meta", "locks", "progress", "run_metadata.sqlite", "aim_db", "VERSION")
 """In `.aim`: what the web server and its indexer write."""
 
 _PAGE = "/api/projects/pinned-sequences"

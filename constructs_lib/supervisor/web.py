@@ -10,10 +10,12 @@ import inspect
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import Any, Callable
 
 from . import say
 from .patches.content import SecurityHeaders
+from .patches.indexing import IndexDamage
 from .patches.requests import SameOrigin
 
 DRAIN_SECONDS = 30
@@ -60,7 +62,8 @@ def web_application(options: argparse.Namespace) -> Any:
     """Import Aim's web application, and close its holes; nothing on the volume is touched."""
     from aim.web.run import app
 
-    guarded = SameOrigin(app, allowed_hosts=options.allow_host, base_path=options.base_path)
+    watched = IndexDamage(app, Path(options.repository))
+    guarded = SameOrigin(watched, allowed_hosts=options.allow_host, base_path=options.base_path)
     # around the guard, so that refusals carry the headers, too
     return SecurityHeaders(guarded)
 
