@@ -19,6 +19,13 @@ from tests.sandbox import own
 collect_ignore = [] if "E2E" in os.environ else ["e2e"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run a pod: they have a volume for it, and take seconds each."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "volume" in item.fixturenames:
+            item.add_marker("pod")
+
+
 class ManifestExtension(SingleFileSnapshotExtension):
     """One readable YAML file a case, of the manifests that a chart renders."""
 
