@@ -69,7 +69,7 @@ SHAPES = {
     "#" * 2**19: "a.yaml: has 524288 bytes; write at most 256 KiB",
     "namespace: ml\nstorage: {size: 1Ti, hostPath: {path: /a}}\n": "a.yaml: storage.hostPath.node: missing; write it",
     "namespace: ml\nstorage: {size: 1Ti}\n": "a.yaml: storage: {'size': '1Ti'}: write exactly one of nfs, csi",
-    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /a, node: b}}\n": "this has dynamic and hostPath",
+    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /, node: a}}\n": "has dynamic and hostPath",
     "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, accessMode: ReadOnlyMany}\n": "a.yaml: storage.accessMode: ",
 }
 
