@@ -155,13 +155,14 @@ def test_two_files_that_make_one_object_are_refused(tmp_path: Path) -> None:
 def test_two_instances_of_one_name_are_refused(tmp_path: Path) -> None:
     """Each would take the other's pod for its own, whatever else they are called."""
     other = FINE.replace("/aim", "/other").replace("size", "claimName: other, volumeName: other, size") + "name: a\n"
-    assert "b.yaml: name: 'the name a for a server in namespace ml'" in refusal(tmp_path, FINE, other)
+    assert "b.yaml: name: 'server ml/a': it is already made by a/server; choose" in refusal(tmp_path, FINE, other)
 
 
 def test_a_namespace_has_one_owner(tmp_path: Path) -> None:
     """Two files that create one namespace are refused."""
     twice = [STORED + "createNamespace: true\n"] * 2
-    assert "b.yaml: namespace: 'Namespace ml': make it once, without createNamespace" in refusal(tmp_path, *twice)
+    message = "b.yaml: namespace: 'Namespace ml': it is already made by a/namespace; make it once, without createNames"
+    assert message in refusal(tmp_path, *twice)
 
 
 def test_every_mistake_of_shape_is_told_at_once(tmp_path: Path) -> None:

@@ -157,14 +157,15 @@ def test_a_taken_port_ends_the_tracking_server(server: Pod, container: Manifest)
             assert "address already in use" in second.logs
 
 
-def test_the_base_path_is_that_of_the_tracking_server_and_its_probes(chart: cdk8s.Chart, volume: Path) -> None:
+def test_the_base_path_is_that_of_the_tracking_server(chart: cdk8s.Chart, volume: Path) -> None:
     """Recording works below it, and nothing is beside it."""
     aim_server(chart, "server", storage=dynamic(chart)).add_tracking(TrackingOptions(base_path="/track"))
     manifests = list(cdk8s.Testing.synth(chart))
     container = pod_of(manifests)["containers"][1]
-    path = container["readinessProbe"]["httpGet"]["path"]
+    asked = container["readinessProbe"]["httpGet"]
     with running(manifests, volume) as server, server.running(container) as tracking:
-        wait_for(lambda: tracking.get(path, port=TRACKING, timeout=2), seconds=60, still=tracking)
+        wait_for(lambda: tracking.get(asked["path"], port=asked["port"], timeout=2), seconds=60, still=tracking)
+        assert tracking.get("/track/status/", port=TRACKING) is not None
         assert tracking.get("/status/", port=TRACKING) is None
         assert_all_there(written(server.client("write", repository=f"{URL}/track")), server)
 
