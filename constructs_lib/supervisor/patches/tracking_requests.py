@@ -12,9 +12,9 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from typing import Any, Callable
 
 from . import check_version
+from .asgi import App, Message, Receive, Scope, Send, values
 from .tracking import IDENTIFIER, REFUSALS, restrict_instructions
 
 _RESOURCE_ROUTES = rf"get-resource|read-instruction|write-instruction|release-resource/{IDENTIFIER}"
@@ -23,7 +23,7 @@ _ROUTES = rf"status|client/(?:{_CLIENT_ROUTES})|tracking/{IDENTIFIER}/(?:{_RESOU
 """Pages that Aim's client asks for; there are more, such as /docs, with JavaScript of another site in it."""
 
 
-def application() -> Callable[..., Any]:
+def application() -> App:
     """Make the ASGI application of the tracking server; the environment has its repository and base path, as Aim's."""
     check_version()
     restrict_instructions()
@@ -36,7 +36,7 @@ def application() -> Callable[..., Any]:
 class Guard:
     """Refuses requests that Aim's own client does not send."""
 
-    def __init__(self, aim: Callable[..., Any], *, base_path: str = "") -> None:
+    def __init__(self, aim: App, *, base_path: str = "") -> None:
         """Guard an application.
 
         Args:
@@ -46,7 +46,7 @@ class Guard:
         self._aim = aim
         self._path = re.compile(rf"{re.escape(base_path)}/(?:{_ROUTES})/?", re.ASCII)
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if not refusal:
@@ -57,21 +57,24 @@ class Guard:
         for message in _answer(scope["type"], status, reason):
             await send(message)
 
-    def _refusal(self, scope: dict[str, Any]) -> tuple[str, int, str] | None:
+    def _refusal(self, scope: Scope) -> tuple[str, int, str] | None:
         """Return kind, status and reason, or None for a request of Aim's client."""
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if b"origin" in headers:
-            return "origin", 403, f"a web page of {headers[b'origin']} sent it, not Aim's client"
-        if headers.get(b"sec-fetch-site", "none") != "none":  # "none" is a person at the address bar
+        if origins := values(scope, b"origin"):
+            return "origin", 403, f"a web page of {origins[0]} sent it, not Aim's client"
+        if set(values(scope, b"sec-fetch-site")) - {"none"}:  # "none" is a person at the address bar
             return "origin", 403, "a web page sent it, not Aim's client"
         if not self._path.fullmatch(scope["path"]):
             return "route", 404, "Aim's client has no such request"
-        if scope.get("method") == "POST" and not headers.get(b"content-type", "").startswith("application/json"):
+        if scope.get("method") == "POST" and not _is_json(values(scope, b"content-type")):
             return "body", 415, "its body is not application/json"
         return None
 
 
-def _answer(kind: str, status: int, reason: str) -> Iterable[dict[str, Any]]:
+def _is_json(types: list[str]) -> bool:
+    return [each.partition(";")[0] for each in types] == ["application/json"]
+
+
+def _answer(kind: str, status: int, reason: str) -> Iterable[Message]:
     if kind == "websocket":
         yield {"type": "websocket.close"}  # before the handshake is accepted: uvicorn answers it with 403
         return
