@@ -16,10 +16,9 @@ from pathlib import Path
 import cdk8s
 import pytest
 
-from constructs_lib import AimServer
 from constructs_lib.supervisor import Refusal, track
 from constructs_lib.supervisor.track import FULL, ROOM, Tracking
-from tests.building import dynamic
+from tests.building import aim_server, dynamic
 from tests.manifest_rules import Manifest, pod_of
 from tests.sandbox import Pod, assert_all_there, disk, running, training, wait_for, written
 
@@ -31,7 +30,7 @@ URL = f"aim://127.0.0.1:{PORT}"
 @pytest.fixture
 def manifests(chart: cdk8s.Chart) -> list[Manifest]:
     """Those of a server with a tracking server beside it."""
-    AimServer(chart, "server", storage=dynamic(chart)).add_tracking()
+    aim_server(chart, "server", storage=dynamic(chart)).add_tracking()
     return list(cdk8s.Testing.synth(chart))
 
 
