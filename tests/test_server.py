@@ -38,10 +38,10 @@ def test_defaults(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     assert chart == manifests
 
 
-def test_base_path(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_base_path(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """A base path is the server's; the kubelet asks the supervisor, which has none."""
     serve(chart, base_path="/x/y")
-    assert chart == manifests
+    assert chart == difference
 
 
 def test_namespace(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
@@ -58,19 +58,19 @@ def test_existing_claim(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> Non
     assert chart == manifests
 
 
-def test_owner(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_owner(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """The pod runs as the owner of the storage."""
     aim_server(chart, "server", storage=dynamic(chart, owner=Owner(uid=1000, gid=2000)))
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_owner_of_the_cluster(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_owner_of_the_cluster(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """Without an owner the pod names no user: OpenShift refuses one that is not of its own choice."""
     aim_server(chart, "server", storage=dynamic(chart, owner="ClusterAssigned"))
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_image(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_image(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """An image comes from any registry, by digest, pulled as told."""
     serve(
         chart,
@@ -78,25 +78,25 @@ def test_image(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
         image_pull_policy="Always",
         image_pull_secrets=["registry", "mirror"],
     )
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_workers(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_workers(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """More workers answer more requests at once."""
     serve(chart, workers=4)
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_suspended(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_suspended(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """A suspended server has no pod, and everything else."""
     serve(chart, suspend=True)
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_resources(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_resources(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """Given resources replace the default ones, no limit means none; but scratch space is counted in any case."""
     serve(chart, resources=Resources(requests={"cpu": "0.25", "memory": "768Mi"}))
-    assert chart == manifests
+    assert chart == difference
 
 
 def test_resources_of_its_own_scratch(chart: cdk8s.Chart) -> None:
@@ -106,50 +106,50 @@ def test_resources_of_its_own_scratch(chart: cdk8s.Chart) -> None:
     assert container["resources"] == {"limits": {"ephemeral-storage": "4Gi"}}
 
 
-def test_allowed_hosts(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_allowed_hosts(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """The server is told by which names it may be asked, those of its Service among them."""
     serve(chart, allowed_hosts=["aim.example.com", "*.example.org"], service=ServiceOptions(name="web"))
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_supervisor_of_the_image(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_supervisor_of_the_image(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """Where the image brings the supervisor, no ConfigMap does, and the commands say which version they expect."""
     serve(chart, supervisor="Image").add_tracking()
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_placement(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_placement(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """A node selector replaces the one for amd64."""
     serve(chart, node_selector={"disk": "ssd"}, priority_class_name="important")
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_names(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_names(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """Deployment and Service can keep the names they have."""
     names = {"deployment_name": "old-deployment", "supervisor_name": "old-supervisor"}
     serve(chart, **names, service=ServiceOptions(name="old-service"))
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_metadata(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_metadata(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """Labels go to every object and the pod, never into a selector; annotations where they are said to."""
     serve(chart, labels={"team": "vision"}, annotations={"note": "a"}, pod_annotations={"note": "b"})
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_service_port(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_service_port(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """The Service listens where it is told, the pod always on 43800."""
     serve(chart, service=ServiceOptions(port=8080))
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_service_node_port(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_service_node_port(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """A NodePort that everybody may use is open to every address."""
     serve(chart, service=ServiceOptions(type="NodePort", node_port=30080), allow_anonymous=True)
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_service_load_balancer(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_service_load_balancer(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """A LoadBalancer has the ranges, class and annotations that it is given."""
     service = ServiceOptions(
         type="LoadBalancer",
@@ -158,25 +158,25 @@ def test_service_load_balancer(chart: cdk8s.Chart, manifests: SnapshotAssertion)
         annotations={"example.com/scheme": "internal"},
     )
     serve(chart, service=service, allow_anonymous=True)
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_allow_from(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_allow_from(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """Namespaces, pods and addresses come in where they are allowed to."""
     serve(chart).allow_from(
         kplus.Namespaces.select(chart, "Teams", labels={"team": "vision"}),
         kplus.Pods.select(chart, "Proxy", labels={"app": "proxy"}),
         kplus.NetworkPolicyIpBlock.ipv4(chart, "Office", "10.1.0.0/16", ["10.1.9.0/24"]),
     )
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_allow_to(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_allow_to(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """The pod reaches what it is told to, and the cluster's DNS, which is opened once."""
     server = serve(chart)
     server.allow_to(kplus.NetworkPolicyIpBlock.ipv4(chart, "S3", "10.2.0.0/16"))
     server.allow_to(kplus.Pods.select(chart, "Minio", labels={"app": "minio"}), ports=[9000])
-    assert chart == manifests
+    assert chart == difference
 
 
 def test_nothing_is_reached_until_it_is_allowed(chart: cdk8s.Chart) -> None:
@@ -197,13 +197,13 @@ def test_a_port_that_cannot_be_reached_is_named(chart: cdk8s.Chart, ports: list[
     assert "egress" not in rendered(chart, "NetworkPolicy")["spec"]
 
 
-def test_extended_by_hand(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_extended_by_hand(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """What has no option here is added through the cdk8s-plus Deployment."""
     deployment = serve(chart).deployment
     deployment.scheduling.tolerate(kplus.Node.tainted(kplus.NodeTaintQuery.exists("dedicated")))
     deployment.containers[0].env.add_variable("HTTPS_PROXY", kplus.EnvValue.from_value("http://proxy:3128"))
     deployment.containers[0].mount("/cache", kplus.Volume.from_empty_dir(chart, "Cache", "cache"))
-    assert chart == manifests
+    assert chart == difference
 
 
 def test_composed_with_others(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
@@ -218,25 +218,25 @@ def test_composed_with_others(chart: cdk8s.Chart, manifests: SnapshotAssertion) 
     assert chart == manifests
 
 
-def test_tracking(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_tracking(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """A tracking server is a second container on the same volume, with a port of its own."""
     serve(chart).add_tracking()
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_tracking_of_others(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_tracking_of_others(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """Training of another namespace is admitted to the tracking server, and not to the web server."""
     tracking = serve(chart).add_tracking(
         TrackingOptions(port=9000, base_path="/track", resources=Resources(limits={"memory": "2Gi"}))
     )
     tracking.allow_from(kplus.Namespaces.select(chart, "Training", labels={"team": "vision"}))
-    assert chart == manifests
+    assert chart == difference
 
 
-def test_tracking_of_everybody(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+def test_tracking_of_everybody(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """A Service that everybody may use opens both."""
     serve(chart, service=ServiceOptions(type="NodePort"), allow_anonymous=True).add_tracking()
-    assert chart == manifests
+    assert chart == difference
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
