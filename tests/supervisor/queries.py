@@ -183,6 +183,7 @@ READING = (
     'run.hparams.subtree("lr")',
     'run.hparams.array("layers")',
     "run.hparams.items_eager()",
+    "run.hparams.cache is None",
     'run["hparams"].container',
     'run.get("hparams").container',
     'run.metrics["loss"].container',
@@ -197,6 +198,7 @@ READING = (
     # classes, exceptions, generators and functions
     "Exception.mro()",
     "str.mro()",
+    "set[int]",
     "BaseException().with_traceback",
     "ValueError(run.db).args[0].path",
     "(x for x in [1]).gi_running == False",
@@ -246,7 +248,7 @@ REFUSED_BY_AIM = (
     "[1 for _getattr_ in [1]]",
     "(lambda _getattr_: 1)(1)",
     "[1 for run.hash in [1]]",
-    "max(*[1, run.db])",
+    "max(*[1, 2])",
     'print("x")',
     "_getattr_(run, 'db')",
     "run.metrics.last",
@@ -283,7 +285,7 @@ COSTLY = (
     "sum(1 for x in range(999) if sum(1 for y in range(999) if sum(1 for z in range(999))))",
     "math.factorial(10**8)",
     "math.comb(10**8, 5 * 10**7)",
-    "(lambda f: f(f))(lambda f: f(f) + f(f))",
+    "(lambda f, n: f(f, n))(lambda f, n: f(f, n - 1) + f(f, n - 1) if n else 1, 60)",
     "[s := 'x'] and [s := s + s for x in range(40)]",
     "(" * 150 + "1" + ")" * 150 + " and " + "-" * 3000 + "1",
 )

@@ -148,15 +148,10 @@ def _attribute_reader() -> Callable[[Any, str], Any]:
         known = name in ("name", "run", "context")
         return getattr(sequence, name) if known else SequenceView.__getattr__(sequence, name)
 
-    def read_proxy(proxy: Any, name: str) -> Any:
-        if hasattr(AimObjectProxy, name):
-            raise RefusedError(f"a query cannot read {name!r}; write [{name!r}] for a value of that name")
-        return AimObjectProxy.__getattr__(proxy, name)
-
     readers: dict[type, Callable[[Any, str], Any]] = {
         RunView: read_run,
         SequenceView: read_sequence,
-        AimObjectProxy: read_proxy,
+        AimObjectProxy: AimObjectProxy.__getattr__,
         SafeNone: getattr,
     }
     return lambda thing, name: readers.get(type(thing), _read_value)(thing, name)
