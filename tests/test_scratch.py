@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.manifest_rules import Manifest
-from tests.sandbox import running
+from tests.harness.manifest_rules import Manifest
+from tests.harness.sandbox import running
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 3_000

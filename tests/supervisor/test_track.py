@@ -18,9 +18,9 @@ import pytest
 
 from constructs_lib.supervisor import Refusal, track
 from constructs_lib.supervisor.track import FULL, ROOM, Tracking
-from tests.building import aim_server, dynamic
-from tests.manifest_rules import Manifest, pod_of
-from tests.sandbox import Pod, assert_all_there, disk, running, training, wait_for, written
+from tests.harness.building import aim_server, dynamic
+from tests.harness.manifest_rules import Manifest, pod_of
+from tests.harness.sandbox import Pod, assert_all_there, disk, running, training, wait_for, written
 
 PORT = 53800
 HEALTH = 53801

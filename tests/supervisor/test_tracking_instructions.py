@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from examples import distributed, existing_claim, remote_tracking, report, shared_volume
-from tests.aim_environment import ENVIRONMENT, MISSING, ROOT
-from tests.sandbox import skip
+from tests.harness.aim_environment import ENVIRONMENT, MISSING, ROOT
+from tests.harness.sandbox import skip
 from tests.supervisor.attacks import ATTACKS
 
 HERE = Path(__file__).parent
