@@ -10,8 +10,8 @@ from playwright.sync_api import Browser
 from tests.supervisor.chromium import chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium; Playwright's event loop goes on until its end, and no other test could have one."""
     with chromium() as started:
         yield started
