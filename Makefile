@@ -3,7 +3,7 @@
 #   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
 #   make test                                         everything but lint, with the coverage of all but the supervisor
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
-#   make lint                                         ruff, mypy, hadolint, shellcheck
+#   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
 #   make bench                                        what synthesis costs, and serving against the guide
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
 #   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
@@ -41,6 +41,7 @@ compat: .venv/.dev node_modules/.done
 lint: .venv/.dev
 	@ruff check --quiet
 	ruff format --check --quiet
+	out=$$(lint-imports --no-cache) || { echo "$$out"; exit 1; }
 	mypy
 	hadolint image/Dockerfile
 	git grep --files-with-matches --extended-regexp '^#!.*sh$$' | xargs shellcheck tests/e2e/cluster/env.sh
@@ -65,8 +66,8 @@ snapshots: .venv/.dev
 	git status --short tests
 
 schema: .venv/.app
-	@python -m app.schema > instances/schema.json
-	python -m app.reference > docs/instances.md
+	@python -m app.instances.schema > instances/schema.json
+	python -m app.instances.reference > docs/instances.md
 
 imports: node_modules/.done
 	@npx cdk8s import
@@ -101,4 +102,4 @@ node_modules/.done: package-lock.json .venv/.app
 
 # the real Aim, in an environment of its own: it and cdk8s want different versions of the same libraries
 .venv-aim/bin/aim: tests/aim-requirements.txt .venv/.app
-	@python -m tests.aim_environment
+	@python -m tests.harness.aim_environment

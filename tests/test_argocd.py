@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from app.errors import InputError
-from main import synth
+from app.synthesis import synth
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = "repository: https://git.example.com/ml/aim.git\nrevision: main\n"

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.manifest_rules import Manifest, pod_of, pod_template, problems
+from tests.harness.manifest_rules import Manifest, pod_of, pod_template, problems
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*(ROOT / "dist").glob("*.yaml"), *(ROOT / "tests/__snapshots__").rglob("*.yaml")])

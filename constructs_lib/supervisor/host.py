@@ -18,6 +18,7 @@ from .child import report
 from .family import Family, Member
 from .index import index
 from .patches import check_version
+from .patches.indexing import protect_index
 from .repository import prepare
 from .sockets import bind
 from .web import configuration, drain_seconds, prepare_environment, run_server, web_application
@@ -40,6 +41,7 @@ def host(options: argparse.Namespace) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # until it can be waited for, SIGTERM ends it
     sockets = bind(options.host, options.port)
     check_version()
+    protect_index()
     prepare_environment(options)
     server = Host(options, family, configuration(web_application(options), _arguments(options)))
     # a collection would write to the pages of every object, and so unshare them
@@ -130,7 +132,7 @@ class Host:
         index(
             self.volume,
             ready=lambda: os.write(told, b"r"),
-            progress=lambda text: self._say(index=text),
+            progress=lambda status: self._say(index=str(status)),
             stopping=stopping,
         )
 
