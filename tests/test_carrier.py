@@ -12,9 +12,8 @@ from typing import Any
 import cdk8s
 import pytest
 
-from constructs_lib import AimServer, SupervisorSource
 from constructs_lib.supervisor import Refusal, version
-from tests.building import dynamic, rendered
+from tests.building import aim_server, dynamic, rendered
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "constructs_lib/supervisor"
@@ -48,7 +47,7 @@ def mounted(chart: cdk8s.Chart, folder: Path) -> Path:
 
 def test_every_file_of_the_supervisor_arrives_in_its_place(chart: cdk8s.Chart, tmp_path: Path) -> None:
     """Subfolders too, though keys of a ConfigMap have no slashes; the mounted package names its own version."""
-    AimServer(chart, "server", storage=dynamic(chart))
+    aim_server(chart, "server", storage=dynamic(chart))
     folder = mounted(chart, tmp_path)
     found = {name: (folder / "supervisor" / name).read_text(encoding="utf-8") for name in sources()}
     assert found == sources()
@@ -78,7 +77,7 @@ def test_another_content_is_another_version(change: Any) -> None:
 
 def test_a_supervisor_of_another_version_refuses(chart: cdk8s.Chart, tmp_path: Path) -> None:
     """An image that was built from other files says so, and what to do; bytecode beside them is no difference."""
-    AimServer(chart, "server", storage=dynamic(chart), supervisor=SupervisorSource.IMAGE)
+    aim_server(chart, "server", storage=dynamic(chart), supervisor="Image")
     command = pod(chart)["containers"][0]["command"]
     (expected,) = [word.partition("=")[2] for word in command if word.startswith("--supervisor-version=")]
     image = tmp_path / "supervisor"

@@ -11,8 +11,8 @@ from typing import Any
 import cdk8s
 import pytest
 
-from constructs_lib import AimServer, AimStorage, NfsExport, Resources, ServiceOptions
-from tests.building import rendered
+from constructs_lib import NfsExport, Resources, ServiceOptions
+from tests.building import aim_server, aim_storage, rendered
 
 GUIDE: dict[str, dict[str, Any]] = {
     "PersistentVolume": {
@@ -120,7 +120,7 @@ ADDED = {
 @pytest.fixture
 def guide(chart: cdk8s.Chart) -> cdk8s.Chart:
     """The guide's set-up, under its own names."""
-    storage = AimStorage(
+    storage = aim_storage(
         chart,
         "storage",
         source=NfsExport(server="123.12.123.12", path="/aim"),
@@ -128,7 +128,7 @@ def guide(chart: cdk8s.Chart) -> cdk8s.Chart:
         claim_name="aim-runs-claim",
         volume_name="aim-runs",
     )
-    AimServer(
+    aim_server(
         chart,
         "server",
         storage=storage,

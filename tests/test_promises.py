@@ -12,9 +12,9 @@ from typing import Any
 import cdk8s
 import pytest
 
-from constructs_lib import AimNamespace, AimServer
+from constructs_lib import AimNamespace
 from constructs_lib.supervisor.volume import LOCK
-from tests.building import storage
+from tests.building import aim_server, storage
 
 SELECTOR = {
     "app.kubernetes.io/name": "aim",
@@ -27,7 +27,7 @@ SELECTOR = {
 def manifests(chart: cdk8s.Chart) -> list[dict[str, Any]]:
     """An instance called aim in the namespace ml, with everything that has a name."""
     AimNamespace(chart, "namespace")
-    AimServer(chart, "server", storage=storage(chart), base_path="/aim").add_tracking()
+    aim_server(chart, "server", storage=storage(chart), base_path="/aim").add_tracking()
     return list(cdk8s.Testing.synth(chart))
 
 

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from app.errors import InputError
-from app.instance import Instance
-from app.reading import read_instances
-from app.reference import reference
-from app.schema import schema
-from main import synth
+from app.instances.model import Instance
+from app.instances.reading import read_instances
+from app.instances.reference import reference
+from app.instances.schema import json_schema, schema
+from app.synthesis import synth
 
 ROOT = Path(__file__).resolve().parents[1]
 FINE = "namespace: ml\nstorage: {size: 1Ti, nfs: {server: a, path: /aim}}\n"
@@ -49,7 +49,7 @@ SHAPES = {
     STORED + "sevrer: {}\n": "a.yaml: sevrer: unknown key; did you mean server?",
     STORED + "server: {wrokers: 2}\n": "a.yaml: server.wrokers: unknown key; did you mean workers?",
     STORED + "server: {tolerations: [{kee: a}]}\n": "a.yaml: server.tolerations[0].kee: unknown key; did you mean key?",
-    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: workers, basePath",
+    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: tracking, allowFrom",
     STORED + "server: {workers: two}\n": "a.yaml: server.workers: 'two': should be a valid integer",
     STORED + "server: {workers: 0}\n": "a.yaml: server.workers: 0: should be greater than or equal to 1",
     STORED + "server: {service: {port: 70000}}\n": "a.yaml: server.service.port: 70000: should be less than or equal",
@@ -69,7 +69,7 @@ SHAPES = {
     "#" * 2**19: "a.yaml: has 524288 bytes; write at most 256 KiB",
     "namespace: ml\nstorage: {size: 1Ti, hostPath: {path: /a}}\n": "a.yaml: storage.hostPath.node: missing; write it",
     "namespace: ml\nstorage: {size: 1Ti}\n": "a.yaml: storage: {'size': '1Ti'}: write exactly one of nfs, csi",
-    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /a, node: b}}\n": "this has dynamic and hostPath",
+    "namespace: ml\nstorage: {dynamic: {}, hostPath: {path: /a, node: b}}\n": "this has dynamic and hostPath",
     "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, accessMode: ReadOnlyMany}\n": "a.yaml: storage.accessMode: ",
 }
 
@@ -139,25 +139,30 @@ def test_a_value_that_cannot_work_is_named_by_its_key_in_the_file(tmp_path: Path
 def test_two_instances_on_one_store_are_refused(tmp_path: Path) -> None:
     """A second server on a store would destroy its index."""
     message = refusal(tmp_path, FINE, FINE.replace("ml", "nlp"))
-    assert message == "b.yaml: storage: 'serving NFS export a:/aim': choose another one: a/server has it already"
+    assert message == (
+        "b.yaml: storage: 'NFS export a:/aim': it is already served by a/server; one store has one server"
+    )
 
 
 def test_two_files_that_make_one_object_are_refused(tmp_path: Path) -> None:
     """The second of two objects of one name would replace the first."""
     other = FINE.replace("/aim", "/other") + "server: {deploymentName: a}\n"
-    assert "b.yaml: server.deploymentName: 'Deployment a in namespace ml': choose" in refusal(tmp_path, FINE, other)
+    assert "b.yaml: server.deploymentName: 'Deployment ml/a': it is already made by a/server; choose" in refusal(
+        tmp_path, FINE, other
+    )
 
 
 def test_two_instances_of_one_name_are_refused(tmp_path: Path) -> None:
     """Each would take the other's pod for its own, whatever else they are called."""
     other = FINE.replace("/aim", "/other").replace("size", "claimName: other, volumeName: other, size") + "name: a\n"
-    assert "b.yaml: name: 'the name a for a server in namespace ml'" in refusal(tmp_path, FINE, other)
+    assert "b.yaml: name: 'server ml/a': it is already made by a/server; choose" in refusal(tmp_path, FINE, other)
 
 
 def test_a_namespace_has_one_owner(tmp_path: Path) -> None:
     """Two files that create one namespace are refused."""
     twice = [STORED + "createNamespace: true\n"] * 2
-    assert "b.yaml: namespace: 'Namespace ml': make it once, without createNamespace" in refusal(tmp_path, *twice)
+    message = "b.yaml: namespace: 'Namespace ml': it is already made by a/namespace; make it once, without createNames"
+    assert message in refusal(tmp_path, *twice)
 
 
 def test_every_mistake_of_shape_is_told_at_once(tmp_path: Path) -> None:
@@ -288,7 +293,7 @@ def test_the_committed_schema_and_reference_are_fresh() -> None:
 def test_every_instance_file_fits_the_schema(file: Path) -> None:
     """The schema accepts what the project itself writes, and nothing with a key too many."""
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    fits = jsonschema.Draft202012Validator(Instance.model_json_schema())
+    fits = jsonschema.Draft202012Validator(json_schema())
     assert list(fits.iter_errors(content)) == []
     assert list(fits.iter_errors({**content, "x": 1})) != []
     assert list(fits.iter_errors({**content, "storage": {"size": "1Gi"}})) != []

@@ -13,9 +13,10 @@ import resource
 import sys
 
 from . import Refusal, say
+from .accept import accept
 from .host import host
 from .serve import serve
-from .track import accept, track
+from .track import track
 from .version import check
 
 _ROLES = {"serve": serve, "host": host, "track": track, "accept": accept}

@@ -54,11 +54,14 @@ class Child:
         self._readers: list[asyncio.Future[None]] = [asyncio.ensure_future(self._pass_on())]
 
     @classmethod
-    async def start(cls, role: str, *, on_report: Callable[[dict[str, Any]], None] = lambda _: None) -> Child:
+    async def start(
+        cls, role: str, *, name: str = "", on_report: Callable[[dict[str, Any]], None] = lambda _: None
+    ) -> Child:
         """Start a role, which waits for `go` where it asks for it.
 
         Args:
             role: of this package.
+            name: what it is called in messages; default: as the role.
             on_report: is told what it reports.
         """
         go_reader, go = os.pipe()
@@ -76,7 +79,7 @@ class Child:
         )
         for descriptor in passed:
             os.close(descriptor)
-        child = cls(role, process, go)
+        child = cls(name or role, process, go)
         child._readers.append(asyncio.ensure_future(child._read_reports(reports, on_report)))
         return child
 
@@ -88,6 +91,8 @@ class Child:
     async def ended(self) -> Refusal:
         """Wait for its end, which nobody asked for, and tell why."""
         code = await self.process.wait()
+        os.close(self._go)
+        self._go = -1
         # what a grandchild still holds open is not awaited
         await asyncio.wait(self._readers, timeout=1)
         return Refusal(f"the {self.role} ended with exit code {code}: {self._ended or self._last_line()}")

@@ -85,10 +85,9 @@ class Server:
     async def _ask(self) -> None:
         """Ask the web server again and again, often until it has answered once."""
         await self._serving.wait()
-        name = (self.options.allow_host or ["localhost"])[0]
         while True:
             page = f"{self.options.base_path}{_PAGE}"
-            await ask(self.health, self.options.host, self.options.port, page, name=name)
+            await ask(self.health, self.options.host, self.options.port, page)
             await asyncio.sleep(2 if self.health.started else 0.1)
 
     def _note(self, report: dict[str, Any]) -> None:

@@ -16,7 +16,9 @@ from typing import Any, Callable
 from . import say
 from .patches.content import SecurityHeaders
 from .patches.indexing import IndexDamage
+from .patches.queries import restrict_queries
 from .patches.requests import SameOrigin
+from .patches.runs import restrict_run_hashes
 
 DRAIN_SECONDS = 30
 """How long running queries may take after SIGTERM, unless UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN says otherwise."""
@@ -60,8 +62,11 @@ def prepare_environment(options: argparse.Namespace) -> None:
 
 def web_application(options: argparse.Namespace) -> Any:
     """Import Aim's web application, and close its holes; nothing on the volume is touched."""
+    restrict_run_hashes()
     from aim.web.run import app
 
+    restrict_queries()
+    restrict_run_hashes()
     watched = IndexDamage(app, Path(options.repository))
     guarded = SameOrigin(watched, allowed_hosts=options.allow_host, base_path=options.base_path)
     # around the guard, so that refusals carry the headers, too

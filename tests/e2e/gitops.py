@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from main import synth
+from app.synthesis import synth
 from tests.e2e import kube
 from tests.e2e.conftest import instance
 from tests.e2e.kube import Manifest

@@ -6,11 +6,12 @@ import json
 import time
 from pathlib import Path
 
+import cdk8s
 import pytest
 
-from app import cdk8s
-from constructs_lib import AimNamespace, AimServer, AimStorage, HostPath, harden, pod_security_context
+from constructs_lib import AimNamespace, HostPath, harden, pod_security_context
 from constructs_lib.plus import kplus
+from tests.building import aim_server, aim_storage
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
@@ -63,8 +64,8 @@ def composed(namespace: str, source: HostPath, folder: Path, *options: str) -> P
     app = cdk8s.App(outdir=str(folder / "composed"))
     chart = cdk8s.Chart(app, "vision", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=source, size="1Gi")
-    AimServer(chart, "server", storage=storage, image=kube.IMAGE)
+    storage = aim_storage(chart, "storage", source=source, size="1Gi")
+    aim_server(chart, "server", storage=storage, image=kube.IMAGE)
     job = kplus.Job(chart, "train", security_context=pod_security_context(storage.owner))
     container = job.add_container(
         name="train",

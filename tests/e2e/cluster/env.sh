@@ -15,6 +15,7 @@ export CLUSTER=${AIM_CLUSTER:-$ROOT/.cluster}
 PORT=$(cat "$CLUSTER/port" 2>/dev/null || echo "${AIM_CLUSTER_PORT:-16443}")
 export PORT AIM_IMAGE=${AIM_IMAGE:-aim.local/aim:e2e}
 export NODE=aim-$PORT NODE_IP=172.30.0.2 POD_CIDR=10.244.0.0/16 SERVICE_CIDR=10.96.0.0/16 API_IP=10.96.0.1 DNS_IP=10.96.0.10
+export IMAGES="pause coredns" # binaries that pods run
 export GATEWAY_IP=203.0.113.1 OUTSIDE_IP=203.0.113.2 # the addresses of documentation: no other host has them
 # without it, no API server of the oldest version is made: OLDEST= make cluster
 export OLDEST=${OLDEST-1}
