@@ -31,8 +31,11 @@ _SLICE_SECONDS = 0.5
 
 _GAP_SECONDS = 0.05
 _LOST_SECONDS = 60
-_AGAIN_SECONDS = 60
-"""An index that is damaged so soon again is not the fault of the index."""
+_READ_SECONDS = 3600
+"""All of the index is read as often: a part that nobody reads may be damaged."""
+
+_AGAIN_SECONDS, _AGAIN_TIMES = 600, 3
+"""An index that is damaged more often, in so many seconds, is not the fault of the index."""
 
 _LOCK_SECONDS = 30
 """Whatever has the index open for longer than that is a second indexer; a deletion takes moments."""
@@ -101,8 +104,9 @@ class Indexer(threading.Thread):
         self._indexed: dict[str, str] = {}
         self._failures: dict[str, int] = {}
         self._status: Status | None = None
-        self._is_loaded = self._is_complete = False
-        self._moved_aside = self._closed_lost = float("-inf")
+        self._is_loaded = self._is_complete = self._is_kept_busy = False
+        self._closed_lost = self._read = float("-inf")
+        self._moved_aside: list[float] = []
         self._moved, self._error = time.monotonic(), ""
 
     def open(self) -> None:
@@ -139,7 +143,7 @@ class Indexer(threading.Thread):
             while not self._stopping.wait(pause):
                 pause = self._step()
         except BaseException as error:  # noqa: BLE001  # `check` tells
-            self._error = str(error) if isinstance(error, Refusal) else reason(error)
+            self._error = str(error) if isinstance(error, (Refusal, Locked)) else reason(error)
 
     def _step(self) -> float:
         """Look once; returns how many seconds to pause."""
@@ -149,7 +153,7 @@ class Indexer(threading.Thread):
             self._look()
         except NoRoom as error:
             self._is_loaded = False
-            self._report(f"the volume is full, runs are not indexed until there is room ({error})")
+            self._report(f"the volume is full, and runs are not indexed until there is room ({error})")
             return _LONGEST_PAUSE_SECONDS
         except Damaged as damage:
             self._move_aside(damage)
@@ -159,7 +163,7 @@ class Indexer(threading.Thread):
 
     def _look(self) -> None:
         self._runs.refresh()
-        if not self._is_loaded or self._index.was_touched():
+        if not self._is_loaded or self._index.was_touched() or time.monotonic() - self._read > _READ_SECONDS:
             self._load()
         self._close_lost()
         self._forget(self._indexed.keys() - self._runs.all)
@@ -174,18 +178,19 @@ class Indexer(threading.Thread):
         if not self._index.is_there():
             self._create(wait=_LOCK_SECONDS)
         self._indexed = self._index.checksums()
-        self._is_loaded = True
+        self._is_loaded, self._read = True, time.monotonic()
 
     def _create(self, *, wait: float) -> None:
-        if not self._index.is_there() and self._runs.all:
+        if self._runs.all and not self._index.is_there() and not self._moved_aside:
             say(f"there is no index in {self._index.path}: building it")
         with self._index.opened(wait):
             pass
 
     def _move_aside(self, damage: Damaged) -> None:
-        if time.monotonic() - self._moved_aside < _AGAIN_SECONDS:
-            raise Refusal(f"{self._index.path}, just built anew, is damaged again: {damage}")
-        self._moved_aside, self._is_loaded = time.monotonic(), False
+        now, self._is_loaded = time.monotonic(), False
+        self._moved_aside = [now, *(each for each in self._moved_aside if now - each < _AGAIN_SECONDS)]
+        if len(self._moved_aside) > _AGAIN_TIMES:
+            raise Refusal(f"{self._index.path} was built anew {_AGAIN_TIMES} times, and is damaged again: {damage}")
         try:
             aside = self._index.move_aside()
         except OSError as error:
@@ -256,3 +261,6 @@ class Indexer(threading.Thread):
         if status != self._status:
             self._status = status
             self._progress(status)
+        if bool(text) != self._is_kept_busy:
+            self._is_kept_busy = bool(text)
+            say(text or f"all of {status.runs - status.unreadable} runs are indexed")

@@ -56,7 +56,7 @@ class Server:
     async def stop(self) -> None:
         """Let running queries finish and refuse new connections; then end the indexer."""
         if self._host:
-            await self._host.stop(drain_seconds() + 5)
+            await self._host.stop(drain_seconds() + 3)
 
     async def _take_volume(self) -> Locks:
         self.health.waiting_for = f"the file system of {self.path} does not answer"

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import say
+
 _SETTLED_SECONDS = 60
 """An NFS client may see the end of a run before its last points: it caches attributes for up to a minute (nfs(5))."""
 
@@ -93,15 +95,16 @@ class Runs:
         self._progress = repository / "meta/progress"
         self._watched: dict[str, Watch] = {}
         self._turn: Iterator[str] = iter(())
+        self._is_blind = False
 
     def refresh(self) -> None:
         """Look for traces.
 
         Raises:
-            OSError: one of the folders cannot be read.
+            OSError: one of the first two folders cannot be read.
         """
         now = time.monotonic()
-        touched = self._chunks.refresh(now) | {name.partition("-")[0] for name in self._check_ins.refresh(now)}
+        touched = self._chunks.refresh(now) | self._checked_in(now)
         self.all = self._chunks.names
         former, self.running = self.running, self.all & {path.name for path in self._progress.iterdir()}
         for run in touched | (former ^ self.running):
@@ -110,6 +113,15 @@ class Runs:
             settled = run not in self.running and watch.looked - watch.changed > _SETTLED_SECONDS
             if settled or run not in self.all:
                 del self._watched[run]
+
+    def _checked_in(self, now: float) -> set[str]:
+        try:
+            return {name.partition("-")[0] for name in self._check_ins.refresh(now)}
+        except OSError as error:  # a folder of somebody else
+            if not self._is_blind:
+                say(f"runs that were resumed are found late: {error}")
+            self._is_blind = True
+            return set()
 
     def watch(self, run: str, now: float) -> None:
         """Look at a run from now on, until it has settled."""

@@ -143,6 +143,16 @@ def test_an_index_that_a_reader_found_damaged_is_built_anew(copy: Path) -> None:
         assert not (copy / INDEX / ".corrupted").exists()
 
 
+@pytest.mark.parametrize("damage", [lose(part("*.sst")), cut(part("*.sst"))])
+def test_a_table_that_is_lost_while_the_index_is_used_is_noticed(copy: Path, damage: Callable[[Path], object]) -> None:
+    """Aim opens an index that has lost a table, and finds less."""
+    with indexing(copy) as indexer:
+        indexer.await_indexed()
+        damage(copy / INDEX)
+        indexer.wait_for(lambda: any("is damaged" in line for line in indexer.lines))
+        indexer.wait_for(lambda: indexed(copy).keys() == runs_of(copy))
+
+
 def test_a_mark_on_a_sound_index_is_removed(copy: Path) -> None:
     """A reader may have met it in the moment in which its files are replaced."""
     with indexing(copy) as indexer:

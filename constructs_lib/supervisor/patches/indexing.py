@@ -65,7 +65,7 @@ class Index:
     def __init__(self, repository: Path) -> None:
         self.path = repository / "meta" / "index"
         self._chunks = repository / "meta" / "chunks"
-        self._identity = -1
+        self._left: dict[str, int] = {}
 
     @contextlib.contextmanager
     def opened(self, wait: float) -> Iterator[Any]:
@@ -81,11 +81,11 @@ class Index:
         self._chunks.stat()
         with self._told_apart():
             container = _retried(lambda: _container(self.path, read_only=False), seconds=wait)
-            self._identity = self.path.stat().st_ino
             try:
                 yield container
             finally:
                 container.close()
+                self._left = self._files()
 
     def checksums(self) -> dict[str, str]:
         """Read the whole index, and return the checksum of each run as it was indexed.
@@ -99,10 +99,10 @@ class Index:
 
         prefix, found = encode_path("index_cache"), {}
         with self._told_apart(), contextlib.closing(_container(self.path, read_only=True)) as container:
-            self._identity = self.path.stat().st_ino
             for key, value in container.items():
                 if key.startswith(prefix):
                     found[str(decode_path(key)[1])] = str(decode(value))
+            self._left = self._files()
         return found
 
     def checksum(self, run: str) -> str:
@@ -139,11 +139,19 @@ class Index:
         return os.path.exists(self.path / "CURRENT")  # noqa: PTH110  # False, too, where it cannot be seen
 
     def was_touched(self) -> bool:
-        """Whether the index is gone, is another than was opened last, or was marked by a reader; removes the mark."""
-        with contextlib.suppress(OSError):
+        """Whether a table or all of the index is gone or another one, or a reader has left its mark; removes that."""
+        files = self._files()
+        if _MARKER in files:
             (self.path / _MARKER).unlink()
-            return True
-        return not self.is_there() or self.path.stat().st_ino != self._identity
+        return files != self._left
+
+    def _files(self) -> dict[str, int]:
+        """What tells that somebody else wrote the index: its tables with their sizes, its mark, and its inode."""
+        if not self.is_there():
+            return {}
+        with os.scandir(self.path) as entries:
+            files = {each.name: each.stat().st_size for each in entries if each.name.endswith((".sst", _MARKER))}
+        return {**files, "": self.path.stat().st_ino}
 
     def move_aside(self) -> Path:
         """Rename a damaged index to `index.damaged`, of which the last one is kept; returns its path.
@@ -212,9 +220,10 @@ def _rocks_errors() -> tuple[type[Exception], ...]:
 
 
 def reason(error: BaseException) -> str:
-    """What RocksDB says, without the marks of bytes; with the kind of error where it says nothing."""
+    """What RocksDB says, without the marks of bytes; of another error, its kind and what it says."""
     text = str(error)
-    text = text[2:-1] if text.startswith(("b'", 'b"')) else text
+    if isinstance(error, _rocks_errors()):
+        return text[2:-1] if text.startswith(("b'", 'b"')) else text
     return f"{type(error).__name__}: {text}".rstrip(": ")
 
 
@@ -255,7 +264,11 @@ class LostRuns:
 
     def close(self, running: set[str]) -> None:
         """Close those of the running ones that are lost; one that cannot be closed is logged, once."""
-        self._manager.heartbeat_dir = _CheckIns(self._check_ins)
+        try:
+            self._manager.heartbeat_dir = _CheckIns(self._check_ins)
+        except OSError as error:  # without the check-ins, every run would seem to be lost
+            self._report(f"cannot tell which runs have lost their trainer: {error}")
+            return
         for run in running:
             self._close(run)
 
@@ -264,9 +277,12 @@ class LostRuns:
             if self._manager._is_run_stalled(run):
                 self._manager._mark_run_as_terminated(run)
         except Exception as error:  # noqa: BLE001  # one run must not keep the others from being closed
-            if run not in self._reported:
-                say(f"cannot close run {run}, whose trainer seems to be gone: {reason(error)}")
-            self._reported.add(run)
+            self._report(f"cannot close run {run}, whose trainer seems to be gone: {reason(error)}")
+
+    def _report(self, text: str) -> None:
+        if text not in self._reported:
+            say(text)
+        self._reported.add(text)
 
 
 class _CheckIns:

@@ -12,7 +12,7 @@ import yaml
 from tests.harness.manifest_rules import Manifest
 from tests.harness.sandbox import running
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RUNS = 3_000
 _TIME = "2026-01-01 00:00:00.000000"
 
