@@ -72,7 +72,8 @@ class Family:
     def wait(self, seconds: float) -> list[tuple[Member, int]]:
         """Wait for a signal, at most so long; returns the members that have ended, each with its wait status."""
         caught = signal.sigtimedwait(_SIGNALS, seconds)
-        if caught and caught.si_signo != signal.SIGCHLD:
+        # not `!= SIGCHLD`: Python answers with signal 0 where SIGSTOP and SIGCONT have outlasted the time
+        if caught and caught.si_signo in {signal.SIGTERM, signal.SIGINT}:
             self.stopping = True
         return self._reap()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -149,17 +150,16 @@ def test_writers_over_volume_and_network_lose_nothing(namespace: str, folder: Pa
 
 def test_a_busy_web_server_shuts_nobody_out_who_records(namespace: str, folder: Path, volumes: Volumes) -> None:
     """A pod is ready as a whole; a run can begin all the same while the web server answers nothing."""
-    both(namespace, volumes.host_path(namespace), folder)
+    client = both(namespace, volumes.host_path(namespace), folder)
     pod = kube.server_pod(namespace)
     ready = kube.ready_since(namespace)
     volumes.signal(pod, "host", "STOP")
     kube.wait_for(lambda: "does not answer" in health(namespace, 43801), seconds=60, what="the supervisor's notice")
     time.sleep(20)  # longer than a pod without a tracking server would stay ready
-    kube.apply(kube.remote_writer("meanwhile", namespace, f"aim://aim.{namespace}.svc:53800"))
-    runs = kube.written("meanwhile", namespace)
+    run = json.loads(client.python(kube.CLIENT, "write", f"aim://aim.{namespace}.svc:53800").splitlines()[0])
     assert kube.ready_since(namespace) == ready
     volumes.signal(pod, "host", "CONT")
-    kube.await_runs(runs, namespace)
+    kube.await_runs({run["hash"]: run["points"]}, namespace)
     assert kube.restarts(namespace) == {"aim": 0, "tracking": 0}
 
 
