@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from app.errors import InputError
-from main import synth
+from app.synthesis import synth
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = "repository: https://git.example.com/ml/aim.git\nrevision: main\n"
@@ -108,7 +108,8 @@ def test_a_commit_that_leaves_the_output_behind_is_refused(tmp_path: Path, chang
     (tmp_path / "instances/a.yaml").write_text("a", encoding="utf-8")
     (tmp_path / "instances/b.yaml").write_text("b", encoding="utf-8")
     configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
-    hook = shlex.split(configuration["repos"][0]["hooks"][0]["entry"])
+    (entry,) = [hook["entry"] for hook in configuration["repos"][0]["hooks"] if hook["id"] == "synth"]
+    hook = shlex.split(entry)
 
     def run(*command: str) -> int:
         return subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode

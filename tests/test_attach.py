@@ -6,13 +6,12 @@ import cdk8s
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from constructs_lib import DynamicVolume, ExistingClaim, OptionError, Owner, harden
+from constructs_lib import DynamicVolume, ExistingClaim, OptionError, Owner, attach, harden
 from constructs_lib.plus import kplus
-from constructs_lib.pods import PodOrWorkload
-from tests.building import dynamic, rendered, storage
-from tests.pod_security import violations
+from constructs_lib.pods.patches import PodOrWorkload
+from tests.harness.building import dynamic, rendered, storage
+from tests.harness.pod_security import violations
 
-MODES = kplus.PersistentVolumeAccessMode
 IMAGE = "registry.example.com/train:1"
 NONE = kplus.ContainerResources()
 
@@ -42,7 +41,7 @@ def test_every_kind(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     """Pods and all that makes pods mount the volume, know where it is, and run as its owner."""
     store = storage(chart, owner=Owner(uid=1000, gid=2000))
     for workload in every_kind(chart):
-        store.attach(workload)
+        attach(workload, store)
     assert chart == manifests
 
 
@@ -50,14 +49,14 @@ def test_share_node(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     """Over ReadWriteOnce storage, who agrees to it goes to the server's node, whatever kind it is."""
     store = dynamic(chart)
     for workload in every_kind(chart)[:-1]:
-        store.attach(workload, share_node=True)
+        attach(workload, store, share_node=True)
     assert chart == manifests
 
 
 def test_a_daemon_set_shares_no_node(chart: cdk8s.Chart) -> None:
     """All of its pods but one would wait for ever."""
     with pytest.raises(OptionError, match="chart/daemon-set: share_node: True: record through"):
-        dynamic(chart).attach(every_kind(chart)[-1], share_node=True)
+        attach(every_kind(chart)[-1], dynamic(chart), share_node=True)
 
 
 def test_what_a_pod_has_stays(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
@@ -73,7 +72,7 @@ def test_what_a_pod_has_stays(chart: cdk8s.Chart, manifests: SnapshotAssertion) 
     )
     first.mount("/data", kplus.Volume.from_empty_dir(chart, "data", "data"))
     job.add_container(name="log", image=IMAGE, resources=NONE).mount("/aim", store)
-    store.attach(job)
+    attach(job, store)
     first.mount("/late", kplus.Volume.from_empty_dir(chart, "late", "late"))
     harden(job)
     assert chart == manifests
@@ -81,10 +80,10 @@ def test_what_a_pod_has_stays(chart: cdk8s.Chart, manifests: SnapshotAssertion) 
 
 def test_owner_of_the_cluster(chart: cdk8s.Chart) -> None:
     """Without an owner of ours the cluster gives one user to all pods of the namespace."""
-    store = storage(chart, owner=None)
+    store = storage(chart, owner="ClusterAssigned")
     job = kplus.Job(chart, "job", security_context=kplus.PodSecurityContextProps(user=5))
     job.add_container(image=IMAGE)
-    store.attach(job)
+    attach(job, store)
     assert rendered(chart, "Job")["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == 5
 
 
@@ -110,7 +109,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         r"containers\[main\].env\[AIM_REPO\]: '/x': leave",
     ),
     ({"source": DynamicVolume()}, {}, "access_mode: 'ReadWriteOnce': write share_node=True"),
-    ({"access_mode": MODES.READ_WRITE_ONCE_POD}, {}, r"access_mode: 'ReadWriteOncePod': record .*add_tracking\(\)"),
+    ({"access_mode": "ReadWriteOncePod"}, {}, r"access_mode: 'ReadWriteOncePod': record .*add_tracking\(\)"),
 ]
 
 
@@ -120,13 +119,13 @@ def test_what_cannot_record_is_refused(
 ) -> None:
     """The error names the workload, what is wrong and the way out."""
     with pytest.raises(OptionError, match=f"chart/job: {message}"):
-        storage(chart, **options).attach(a_job(chart, **workload))
+        attach(a_job(chart, **workload), storage(chart, **options))
 
 
 def test_a_workload_without_containers_is_refused(chart: cdk8s.Chart) -> None:
     """What is added later would silently record nowhere."""
     with pytest.raises(OptionError, match=r"chart/job: containers: \[\]: add the containers first"):
-        storage(chart).attach(kplus.Job(chart, "job"))
+        attach(kplus.Job(chart, "job"), storage(chart))
 
 
 @pytest.mark.parametrize("path", ["/aim", "/aim/", "/aim/.aim", "/x/../aim"])
@@ -135,7 +134,7 @@ def test_a_place_that_is_taken_is_refused(chart: cdk8s.Chart, path: str) -> None
     job = a_job(chart)
     job.containers[0].mount(path, kplus.Volume.from_empty_dir(chart, "data", "data"))
     with pytest.raises(OptionError, match=rf"chart/job: mounts\[{path}\]: 'data': mount it elsewhere"):
-        storage(chart).attach(job)
+        attach(job, storage(chart))
 
 
 @pytest.mark.parametrize("options", [{"read_only": True}, {"sub_path": "x"}])
@@ -144,14 +143,14 @@ def test_a_mount_of_ours_that_cannot_record_is_refused(chart: cdk8s.Chart, optio
     store, job = storage(chart), a_job(chart)
     job.containers[0].mount("/aim", store, **options)
     with pytest.raises(OptionError, match=r"chart/job: mounts\[/aim\]: 'aim-runs': mount it elsewhere"):
-        store.attach(job)
+        attach(job, store)
 
 
 def test_a_read_only_claim_of_others_is_refused(chart: cdk8s.Chart) -> None:
     """Nobody can record into it, so there is no storage on it to attach to."""
     claim = ExistingClaim(name="theirs")
     with pytest.raises(OptionError, match="chart/storage: access_mode: 'ReadOnlyMany'"):
-        storage(chart, source=claim, size=None, access_mode=MODES.READ_ONLY_MANY)
+        storage(chart, source=claim, size=None, access_mode="ReadOnlyMany")
 
 
 def test_a_refused_workload_is_as_it_was(chart: cdk8s.Chart) -> None:
@@ -159,7 +158,7 @@ def test_a_refused_workload_is_as_it_was(chart: cdk8s.Chart) -> None:
     store, job = storage(chart), a_job(chart)
     job.add_container(name="second", image=IMAGE, env_variables={"AIM_REPO": kplus.EnvValue.from_value("/x")})
     with pytest.raises(OptionError):
-        store.attach(job)
+        attach(job, store)
     assert [list(each.mounts) for each in job.containers] == [[], []]
     assert not job.containers[0].env.variables
 
@@ -168,7 +167,7 @@ def test_init_containers_are_admitted_and_have_no_volume(chart: cdk8s.Chart) -> 
     """They run as the owner, hardened like the others, and do not record."""
     job = a_job(chart)
     job.add_init_container(image=IMAGE)
-    storage(chart).attach(job)
+    attach(job, storage(chart))
     harden(job)
     pod = rendered(chart, "Job")["spec"]["template"]["spec"]
     assert list(violations(pod)) == []

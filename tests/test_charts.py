@@ -9,9 +9,9 @@ import cdk8s
 import yaml
 from syrupy.assertion import SnapshotAssertion
 
-from app.charts import add_instance
-from app.reading import read_instances
-from app.schema import schema
+from app.instances.chart import add_instance
+from app.instances.reading import read_instances
+from app.instances.schema import schema
 
 INSTANCES = Path(__file__).with_name("instances")
 

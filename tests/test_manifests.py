@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.manifest_rules import Manifest, pod_of, pod_template, problems
+from tests.harness.manifest_rules import Manifest, pod_of, pod_template, problems
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*(ROOT / "dist").glob("*.yaml"), *(ROOT / "tests/__snapshots__").rglob("*.yaml")])
@@ -107,6 +107,18 @@ BREAKS: dict[str, Callable[[list[Manifest]], object]] = {
     "Service: name": lambda ms: of_kind(ms, "Service")["metadata"].update(name="1st"),
     "twice": lambda ms: ms.append(copy.deepcopy(ms[-1])),
     "hash": lambda ms: of_kind(ms, "Service")["metadata"].update(name="aim-service-c80a1b2c"),
+    "no /tmp": lambda ms: container(ms)["volumeMounts"].pop(),
+    "/tmp of a limited size": lambda ms: pod_of(ms)["volumes"][2].update(emptyDir={}),
+    "no limit of ephemeral": lambda ms: container(ms)["resources"]["limits"].pop("ephemeral-storage"),
+    "about ['Ingress'] only": lambda ms: of_kind(ms, "NetworkPolicy")["spec"].update(policyTypes=["Ingress"]),
+    "admits to a health port": lambda ms: of_kind(ms, "NetworkPolicy")["spec"]["ingress"][0]["ports"][0].update(
+        port=43801
+    ),
+    "leads to a health port": lambda ms: of_kind(ms, "Service")["spec"]["ports"][0].update(targetPort=43801),
+    "is mutable": lambda ms: of_kind(ms, "ConfigMap").pop("immutable"),
+    "same name whatever": lambda ms: of_kind(ms, "ConfigMap")["metadata"].update(name="aim-supervisor"),
+    "comes after the pod": lambda ms: ms.append(ms.pop(ms.index(of_kind(ms, "ConfigMap")))),
+    "too large": lambda ms: of_kind(ms, "ConfigMap")["data"].update(more="x" * 2**18),
     "uninstall would delete": lambda ms: of_kind(ms, "Namespace")["metadata"]["labels"].clear(),
 }
 

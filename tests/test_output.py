@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import InputError
-from main import synth
+from app.synthesis import synth
 
 FINE = "namespace: ml\nstorage: {size: 1Ti, dynamic: {}}\n"
 

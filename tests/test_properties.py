@@ -13,10 +13,10 @@ import kubernetes_validate
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from constructs_lib import AimServer, AimStorage, NfsExport, OptionError, Resources, ServiceOptions
-from constructs_lib.plus import kplus
-from main import synth
-from tests.manifest_rules import problems
+from app.synthesis import synth
+from constructs_lib import NfsExport, OptionError, Resources, ServiceOptions
+from tests.harness.building import aim_server, aim_storage
+from tests.harness.manifest_rules import problems
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
@@ -42,14 +42,14 @@ def build(
     with tempfile.TemporaryDirectory() as outdir:
         chart = cdk8s.Chart(cdk8s.App(outdir=outdir), "chart", namespace=namespace)
         source = NfsExport(server=host, path=path)
-        storage = AimStorage(chart, "storage", source=source, size=size, name=name)
-        AimServer(
+        storage = aim_storage(chart, "storage", source=source, size=size, name=name)
+        aim_server(
             chart,
             "server",
             storage=storage,
             image=image,
             resources=Resources(limits={"memory": memory}),
-            service=ServiceOptions(type=kplus.ServiceType.NODE_PORT, port=port, node_port=port),
+            service=ServiceOptions(type="NodePort", port=port, node_port=port),
             allow_anonymous=True,
         )
         return list(cdk8s.Testing.synth(chart))

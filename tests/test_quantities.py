@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constructs_lib import OptionError
-from constructs_lib.quantities import Quantity
+from constructs_lib.kubernetes.quantities import Quantity
 
 # what a Kubernetes 1.37 API server answered for each of these in a container's limits
 ANSWERED = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import jsonschema
@@ -7,11 +8,11 @@ import pytest
 import yaml
 
 from app.errors import InputError
-from app.instance import Instance
-from app.reading import read_instances
-from app.reference import reference
-from app.schema import schema
-from main import synth
+from app.instances.model import Instance
+from app.instances.reading import read_instances
+from app.instances.reference import reference
+from app.instances.schema import json_schema, schema
+from app.synthesis import synth
 
 ROOT = Path(__file__).resolve().parents[1]
 FINE = "namespace: ml\nstorage: {size: 1Ti, nfs: {server: a, path: /aim}}\n"
@@ -48,13 +49,27 @@ SHAPES = {
     STORED + "sevrer: {}\n": "a.yaml: sevrer: unknown key; did you mean server?",
     STORED + "server: {wrokers: 2}\n": "a.yaml: server.wrokers: unknown key; did you mean workers?",
     STORED + "server: {tolerations: [{kee: a}]}\n": "a.yaml: server.tolerations[0].kee: unknown key; did you mean key?",
-    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: workers, basePath",
+    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: tracking, allowFrom",
     STORED + "server: {workers: two}\n": "a.yaml: server.workers: 'two': should be a valid integer",
     STORED + "server: {workers: 0}\n": "a.yaml: server.workers: 0: should be greater than or equal to 1",
     STORED + "server: {service: {port: 70000}}\n": "a.yaml: server.service.port: 70000: should be less than or equal",
     STORED + "server: {service: {type: Open}}\n": "should be 'ClusterIP', 'NodePort' or 'LoadBalancer'",
+    STORED + "server: {workers: 65}\n": "a.yaml: server.workers: 65: should be less than or equal to 64",
+    STORED + 'server: {env: [{name: A, value: "b\\0"}]}\n': "a.yaml: line 3, column 33: 'b\\x00': write a text without",
+    STORED + 'name: "\\ud800"\n': "a.yaml: line 3, column 7: '\\ud800': write a text without NUL characters",
+    "a: &a [b, c]\n"
+    + "".join(f"{x}: &{x} [{', '.join(9 * ['*' + y])}]\n" for x, y in zip("bcdefghi", "abcdefgh", strict=True)): (
+        "a.yaml: contains itself, or over 10000 values; write it without anchors"
+    ),
+    "a: &a {k: v}\n"
+    + "".join(
+        f"{x}: &{x} {{<<: [{', '.join(9 * ['*' + y])}]}}\n" for x, y in zip("bcdefghi", "abcdefgh", strict=True)
+    ): "a.yaml: contains itself, or over 10000 values",
+    STORED + "server: &a {labels: *a}\n": "a.yaml: contains itself",
+    "#" * 2**19: "a.yaml: has 524288 bytes; write at most 256 KiB",
+    "namespace: ml\nstorage: {size: 1Ti, hostPath: {path: /a}}\n": "a.yaml: storage.hostPath.node: missing; write it",
     "namespace: ml\nstorage: {size: 1Ti}\n": "a.yaml: storage: {'size': '1Ti'}: write exactly one of nfs, csi",
-    "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, hostPath: {path: /a}}\n": "this has dynamic and hostPath",
+    "namespace: ml\nstorage: {dynamic: {}, hostPath: {path: /a, node: b}}\n": "this has dynamic and hostPath",
     "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, accessMode: ReadOnlyMany}\n": "a.yaml: storage.accessMode: ",
 }
 
@@ -93,6 +108,13 @@ VALUES = {
     FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.1}}]}\n": "server.allowFrom[0].ipBlock.cidr: '10.0.0.1': ",
     FINE + "server: {allowFrom: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]}\n": "write a network within",
     FINE + "server: {allowFrom: [{podSelector: {}}]}\n": "write exactly one of namespaceSelector, ipBlock",
+    FINE + f"server: {{env: [{{name: A, value: {'b' * 50000}}}]}}\n": "server.env: '50001 bytes': write at most 48 KiB",
+    FINE + "server: {allowTo: [{ipBlock: {cidr: 10.0.0.1}}]}\n": "server.allowTo[0].ipBlock.cidr: '10.0.0.1': ",
+    FINE + "server: {allowTo: [{ipBlock: {cidr: 10.0.0.0/8}, ports: []}]}\n": "server.allowTo[0].ports: []: ",
+    FINE + "server: {allowedHosts: ['a b']}\n": "a.yaml: server.allowedHosts[0]: 'a b': write a host name",
+    FINE + "server: {supervisor: Image, supervisorName: a}\n": "a.yaml: server.supervisorName: 'a': leave it out",
+    FINE.replace("/aim", "/aim, mountOptions: [nolock]"): "a.yaml: storage.nfs.mountOptions: 'nolock': leave it out",
+    STORED.replace("dynamic: {}", "hostPath: {path: /, node: a}"): "a.yaml: storage.hostPath.path: '/': write a dir",
     FINE + "server: {labels: {My_Key: bad!}}\n": "a.yaml: server.labels[My_Key]: 'bad!': ",
     FINE
     + "server: {labels: {cdk8s.io/metadata.addr: a}}\n": "server.labels[cdk8s.io/metadata.addr]: 'a': leave it out",
@@ -117,25 +139,30 @@ def test_a_value_that_cannot_work_is_named_by_its_key_in_the_file(tmp_path: Path
 def test_two_instances_on_one_store_are_refused(tmp_path: Path) -> None:
     """A second server on a store would destroy its index."""
     message = refusal(tmp_path, FINE, FINE.replace("ml", "nlp"))
-    assert message == "b.yaml: storage: 'serving NFS export a:/aim': choose another one: a/server has it already"
+    assert message == (
+        "b.yaml: storage: 'NFS export a:/aim': it is already served by a/server; one store has one server"
+    )
 
 
 def test_two_files_that_make_one_object_are_refused(tmp_path: Path) -> None:
     """The second of two objects of one name would replace the first."""
     other = FINE.replace("/aim", "/other") + "server: {deploymentName: a}\n"
-    assert "b.yaml: server.deploymentName: 'Deployment a in namespace ml': choose" in refusal(tmp_path, FINE, other)
+    assert "b.yaml: server.deploymentName: 'Deployment ml/a': it is already made by a/server; choose" in refusal(
+        tmp_path, FINE, other
+    )
 
 
 def test_two_instances_of_one_name_are_refused(tmp_path: Path) -> None:
     """Each would take the other's pod for its own, whatever else they are called."""
     other = FINE.replace("/aim", "/other").replace("size", "claimName: other, volumeName: other, size") + "name: a\n"
-    assert "b.yaml: name: 'the name a for a server in namespace ml'" in refusal(tmp_path, FINE, other)
+    assert "b.yaml: name: 'server ml/a': it is already made by a/server; choose" in refusal(tmp_path, FINE, other)
 
 
 def test_a_namespace_has_one_owner(tmp_path: Path) -> None:
     """Two files that create one namespace are refused."""
     twice = [STORED + "createNamespace: true\n"] * 2
-    assert "b.yaml: namespace: 'Namespace ml': make it once, without createNamespace" in refusal(tmp_path, *twice)
+    message = "b.yaml: namespace: 'Namespace ml': it is already made by a/namespace; make it once, without createNames"
+    assert message in refusal(tmp_path, *twice)
 
 
 def test_every_mistake_of_shape_is_told_at_once(tmp_path: Path) -> None:
@@ -165,6 +192,19 @@ def test_an_empty_or_missing_folder_is_refused(tmp_path: Path) -> None:
         read_instances(tmp_path)
     with pytest.raises(InputError, match="no such file or folder"):
         read_instances(tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "defaults.yaml"])
+def test_a_file_that_never_ends_is_refused(tmp_path: Path, name: str) -> None:
+    """A named pipe would be waited on for ever, and a device read for ever."""
+    (tmp_path / "b.yaml").write_text(FINE, encoding="utf-8")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=f"{name}: is no regular file"):
+        read_instances(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=f"{name}: is no regular file"):
+        read_instances(tmp_path)
 
 
 def test_what_is_not_utf_8_is_refused(tmp_path: Path) -> None:
@@ -226,7 +266,8 @@ def test_an_empty_key_leaves_out_what_is_shared(tmp_path: Path) -> None:
         ("server: {worker: 1}\n", FINE, "defaults.yaml: server.worker: unknown key; did you mean workers"),
         ("server: {workers: 0}\n", FINE, "defaults.yaml: server.workers: 0"),
         ("name: a\n", FINE, "defaults.yaml: name: 'a': leave it out: each instance has one of its own"),
-        ("server: &a {x: *a}\n", f"{FINE}server: &a {{x: *a}}\n", "a.yaml: contains itself"),
+        ("", f"{FINE}server: &a {{x: *a}}\n", "a.yaml: contains itself"),
+        ("server: &a {x: *a}\n", FINE, "defaults.yaml: contains itself"),
         ("server: {workers: 1}\n", FINE + "server: {workers: 0}\n", "a.yaml: server.workers: 0"),
         ("server: {workers: 1}\n", "storage: {size: 1Gi, dynamic: {}}\n", "a.yaml: namespace: missing"),
         ("- a\n", FINE, "defaults.yaml: is a list; write a mapping"),
@@ -252,7 +293,7 @@ def test_the_committed_schema_and_reference_are_fresh() -> None:
 def test_every_instance_file_fits_the_schema(file: Path) -> None:
     """The schema accepts what the project itself writes, and nothing with a key too many."""
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    fits = jsonschema.Draft202012Validator(Instance.model_json_schema())
+    fits = jsonschema.Draft202012Validator(json_schema())
     assert list(fits.iter_errors(content)) == []
     assert list(fits.iter_errors({**content, "x": 1})) != []
     assert list(fits.iter_errors({**content, "storage": {"size": "1Gi"}})) != []

@@ -12,21 +12,22 @@ from pathlib import Path
 import cdk8s
 import pytest
 
-from constructs_lib import AimServer
-from tests.aim_environment import ENVIRONMENT
-from tests.building import dynamic
-from tests.manifest_rules import Manifest, pod_of
-from tests.pages import going_on
-from tests.sandbox import CLIENT, Pod, assert_all_there, disk, fill, running, skip, training, wait_for, written
+from constructs_lib import TrackingOptions
+from tests.harness.aim_environment import ENVIRONMENT
+from tests.harness.building import aim_server, dynamic
+from tests.harness.manifest_rules import Manifest, pod_of
+from tests.harness.pages import going_on
+from tests.harness.sandbox import CLIENT, Pod, assert_all_there, running, skip, training, wait_for, written
 
 TRACKING = 53800
+HEALTH = 53801
 URL = f"aim://127.0.0.1:{TRACKING}"
 
 
 @pytest.fixture
 def pod(chart: cdk8s.Chart) -> list[Manifest]:
     """The manifests of a server with a tracking server beside it."""
-    AimServer(chart, "server", storage=dynamic(chart)).add_tracking()
+    aim_server(chart, "server", storage=dynamic(chart)).add_tracking()
     return list(cdk8s.Testing.synth(chart))
 
 
@@ -130,8 +131,9 @@ def test_the_tracking_server_waits_for_a_repository(pod: list[Manifest], contain
     """It makes none, says what it waits for, and ends in peace when it is told to."""
     with training(pod, volume) as empty, empty.running(container) as tracking:
         wait_for(lambda: "waiting for the Aim repository" in tracking.logs, seconds=30, still=tracking)
+        assert "the Aim repository in /aim" in tracking.health("startz", port=HEALTH)[1]
         assert tracking.stop()[0] == 0
-    assert list(volume.iterdir()) == []
+    assert [path.name for path in volume.iterdir()] == [".aim-tracking.lock"]
 
 
 def test_the_tracking_server_refuses_what_the_web_server_refuses(
@@ -149,37 +151,27 @@ def test_the_tracking_server_refuses_what_the_web_server_refuses(
 
 
 def test_a_taken_port_ends_the_tracking_server(server: Pod, container: Manifest) -> None:
-    """With a status that is not 0, and the reason in its log."""
-    with server.running(container) as first:
-        await_tracking(first)
-        with server.running(container) as second:
-            assert second.process.wait(60) != 0
-            assert "address already in use" in second.logs
+    """With a status that is not 0, and the reason in its last line."""
+    listen = f"import socket, time; s = socket.create_server(('', {TRACKING})); print('taken'); time.sleep(90)"
+    other = server.start("python3", "-uc", listen)
+    assert other.stdout
+    assert other.stdout.readline() == "taken\n"
+    with server.running(container) as tracking:
+        code, line = tracking.ended()
+    assert code == 1
+    assert line.endswith(f"cannot listen on port {TRACKING} of this pod: Address already in use")
 
 
-def test_the_base_path_is_that_of_the_tracking_server_and_its_probes(chart: cdk8s.Chart, volume: Path) -> None:
+def test_the_base_path_is_that_of_the_tracking_server(chart: cdk8s.Chart, volume: Path) -> None:
     """Recording works below it, and nothing is beside it."""
-    AimServer(chart, "server", storage=dynamic(chart)).add_tracking(base_path="/track")
+    aim_server(chart, "server", storage=dynamic(chart)).add_tracking(TrackingOptions(base_path="/track"))
     manifests = list(cdk8s.Testing.synth(chart))
     container = pod_of(manifests)["containers"][1]
-    path = container["readinessProbe"]["httpGet"]["path"]
     with running(manifests, volume) as server, server.running(container) as tracking:
-        wait_for(lambda: tracking.get(path, port=TRACKING, timeout=2), seconds=60, still=tracking)
+        wait_for(lambda: tracking.health("readyz", port=HEALTH)[0] == 200, seconds=60, still=tracking)
+        assert tracking.get("/track/status/", port=TRACKING)
         assert tracking.get("/status/", port=TRACKING) is None
         assert_all_there(written(server.client("write", repository=f"{URL}/track")), server)
-
-
-def test_a_full_disk_makes_clients_wait(pod: list[Manifest], container: Manifest, volume: Path) -> None:
-    """The tracking server ends and says why, instead of answering errors on which a client gives up for good."""
-    with disk(volume, "64m"):
-        with running(pod, volume) as server:
-            server.await_ready()
-        with training(pod, volume) as elsewhere, elsewhere.running(container) as tracking:
-            await_tracking(tracking)
-            fill(volume / "filler")
-            code, line = tracking.ended(seconds=20)
-        assert code == 1
-        assert "no space left" in line
 
 
 @pytest.mark.parametrize(("umask", "reason"), [(0o022, "PermissionError"), (0o002, "readonly database")])

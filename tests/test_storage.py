@@ -7,7 +7,6 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from constructs_lib import (
-    AimStorage,
     CsiVolume,
     DynamicVolume,
     ExistingClaim,
@@ -18,9 +17,7 @@ from constructs_lib import (
     SecretReference,
 )
 from constructs_lib.plus import kplus
-from tests.building import dynamic, rendered, storage
-
-MODES = kplus.PersistentVolumeAccessMode
+from tests.harness.building import aim_storage, dynamic, rendered, storage
 
 
 def test_nfs(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
@@ -70,8 +67,8 @@ def test_csi_azure_files(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> No
 
 
 def test_host_path(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
-    """A host path must exist on the node."""
-    storage(chart, source=HostPath(path="/srv/aim"))
+    """A host path must exist, on the node to which it binds the pod."""
+    storage(chart, source=HostPath(path="/srv/aim", node="trial-1"))
     assert chart == manifests
 
 
@@ -95,7 +92,7 @@ def test_static_class(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
 
 def test_access_mode(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     """A claim may be for one pod only."""
-    storage(chart, source=DynamicVolume(), access_mode=MODES.READ_WRITE_ONCE_POD)
+    storage(chart, source=DynamicVolume(), access_mode="ReadWriteOncePod")
     assert chart == manifests
 
 
@@ -123,17 +120,17 @@ def test_a_size_is_any_quantity_in_the_spelling_that_the_cluster_answers_with(
     assert rendered(chart, "PersistentVolumeClaim")["spec"]["resources"]["requests"]["storage"] == spelling
 
 
-def test_a_size_of_cdk8s_is_a_size(chart: cdk8s.Chart) -> None:
-    """Users of cdk8s pass its `Size`, of mebibytes too, which cdk8s-plus refuses."""
-    AimStorage(chart, "storage", source=DynamicVolume(), size=cdk8s.Size.mebibytes(512))
-    assert rendered(chart, "PersistentVolumeClaim")["spec"]["resources"]["requests"]["storage"] == "512Mi"
+def test_a_number_is_a_size_in_bytes(chart: cdk8s.Chart) -> None:
+    """As in YAML; cdk8s-plus takes whole gibibytes only."""
+    aim_storage(chart, "storage", source=DynamicVolume(), size=2**29)
+    assert rendered(chart, "PersistentVolumeClaim")["spec"]["resources"]["requests"]["storage"] == str(2**29)
 
 
 def test_one_claim_is_made_once(chart: cdk8s.Chart) -> None:
     """Two storages of one name would make the same objects."""
     storage(chart)
-    with pytest.raises(OptionError, match="chart/again: claim_name: 'PersistentVolumeClaim aim-runs in namespace ml'"):
-        AimStorage(chart, "again", source=DynamicVolume(), size="1Gi")
+    with pytest.raises(OptionError, match="chart/again: claim_name: 'PersistentVolumeClaim ml/aim-runs'"):
+        aim_storage(chart, "again", source=DynamicVolume(), size="1Gi")
 
 
 def test_one_pod_can_ask_twice_for_the_volume(chart: cdk8s.Chart) -> None:
@@ -154,11 +151,32 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"source": NfsExport(server="a", path="/aim", mount_options=["a b"])}, "nfs.mount_options"),
     ({"source": CsiVolume(driver="", volume_handle="h")}, "csi.driver"),
     ({"source": CsiVolume(driver="d", volume_handle=" ")}, "csi.volume_handle"),
-    ({"source": HostPath(path="")}, "host_path.path"),
-    ({"source": ExistingClaim(name="A"), "size": None, "access_mode": MODES.READ_WRITE_ONCE}, "existing_claim.name"),
+    ({"source": HostPath(path="", node="a")}, "host_path.path"),
+    ({"source": HostPath(path="//./", node="a")}, "host_path.path"),
+    ({"source": HostPath(path="/a", node="")}, "host_path.node"),
+    ({"source": HostPath(path="/a", node="a b")}, "host_path.node"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["hard", "nolock"])}, "nfs.mount_options"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["hard,local_lock=flock"])}, "nfs.mount_options"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["ro"])}, "nfs.mount_options"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["nfsvers=2"])}, "nfs.mount_options"),
+    ({"source": NfsExport(server="a", path="/aim", mount_options=["a\0"])}, "nfs.mount_options"),
+    ({"source": CsiVolume(driver="nfs.csi.k8s.io", volume_handle="h", mount_options=["nolock"])}, "csi.mount_options"),
+    ({"source": CsiVolume(driver="smb.csi.k8s.io", volume_handle="h")}, "csi.driver"),
+    ({"source": CsiVolume(driver="file.csi.azure.com", volume_handle="h")}, "csi.driver"),
+    ({"source": CsiVolume(driver="gcsfuse.csi.storage.gke.io", volume_handle="h")}, "csi.driver"),
+    (
+        {"source": CsiVolume(driver="smb.csi.k8s.io", volume_handle="h", volume_attributes={"protocol": "nfs"})},
+        "csi.driver",
+    ),
+    ({"source": CsiVolume(driver="d", volume_handle="h\0")}, "csi.volume_handle"),
+    (
+        {"source": CsiVolume(driver="d", volume_handle="h", volume_attributes={"a": "\ud800"})},
+        "csi.volume_attributes[a]",
+    ),
+    ({"source": ExistingClaim(name="A"), "size": None, "access_mode": "ReadWriteOnce"}, "existing_claim.name"),
     ({"source": ExistingClaim(name="a"), "size": None}, "access_mode"),
-    ({"source": ExistingClaim(name="a"), "access_mode": MODES.READ_WRITE_ONCE}, "size"),
-    ({"access_mode": MODES.READ_ONLY_MANY}, "access_mode"),
+    ({"source": ExistingClaim(name="a"), "access_mode": "ReadWriteOnce"}, "size"),
+    ({"access_mode": "ReadOnlyMany"}, "access_mode"),
     ({"size": None}, "size"),
     ({"size": "0"}, "size"),
     ({"size": "-1Gi"}, "size"),
@@ -192,6 +210,13 @@ def test_an_option_that_cannot_work_is_named(chart: cdk8s.Chart, options: dict[s
         storage(chart, **options)
     assert str(error.value).startswith(f"chart/storage: {option}: ")
     assert storage(chart).node.path == "chart/storage"
+
+
+@pytest.mark.parametrize("option", ["local_lock=none", "nfsvers=3", "vers=4.2", "rw", "lock", "hard,timeo=600"])
+def test_a_mount_option_that_keeps_locks_is_taken(chart: cdk8s.Chart, option: str) -> None:
+    """Only what turns locks or writing off is refused."""
+    storage(chart, source=NfsExport(server="a", path="/aim", mount_options=[option]))
+    assert rendered(chart, "PersistentVolume")["spec"]["mountOptions"] == [option]
 
 
 def test_a_static_volume_needs_a_namespace(tree: cdk8s.App) -> None:

@@ -10,16 +10,16 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cdk8s
 import pytest
 import yaml
 
-from constructs_lib import AimServer
-from tests.building import dynamic
-from tests.manifest_rules import Manifest, pod_of
-from tests.sandbox import Pod, assert_all_there, disk, fill, own, running, skip, training, wait_for, written
+from tests.harness.building import aim_server, dynamic
+from tests.harness.manifest_rules import Manifest, pod_of
+from tests.harness.sandbox import Pod, assert_all_there, disk, fill, own, running, skip, training, wait_for, written
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ".aim/locks/structured_db_lock"
@@ -51,7 +51,8 @@ def test_an_empty_volume_is_served_and_answers_every_probe(manifests: list[Manif
     pod = pod_of(manifests)
     with running(manifests, volume) as server:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            server.await_ready(pod["containers"][0][probe]["httpGet"]["path"])
+            asked = pod["containers"][0][probe]["httpGet"]
+            wait_for(partial(server.get, asked["path"], port=asked["port"]), seconds=90, still=server)
         assert (volume / ".aim/VERSION").exists()
         assert server.get("/api/projects/params") is not None
 
@@ -302,14 +303,15 @@ def test_a_full_disk_loses_no_run(manifests: list[Manifest], volume: Path) -> No
             assert_all_there(runs, server)
 
 
-def test_the_base_path_is_that_of_server_probes_and_redirects(chart: cdk8s.Chart, volume: Path) -> None:
-    """With a base path the page, the API and the probes are below it, and nothing is beside it."""
-    AimServer(chart, "server", storage=dynamic(chart), base_path="/x/y")
+def test_the_base_path_is_that_of_server_and_redirects(chart: cdk8s.Chart, volume: Path) -> None:
+    """With a base path the page and the API are below it, and nothing is beside it; the probes ask beside it."""
+    aim_server(chart, "server", storage=dynamic(chart), base_path="/x/y")
     manifests = list(cdk8s.Testing.synth(chart))
     pod = pod_of(manifests)
     with running(manifests, volume) as server:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            server.await_ready(pod["containers"][0][probe]["httpGet"]["path"])
+            asked = pod["containers"][0][probe]["httpGet"]
+            wait_for(partial(server.get, asked["path"], port=asked["port"]), seconds=90, still=server)
         assert "/x/y/static-files" in (server.get("/x/y") or "")
         assert server.get("/api/projects/pinned-sequences") is None
 

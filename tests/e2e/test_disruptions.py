@@ -204,7 +204,8 @@ with urllib.request.urlopen(sys.argv[1], timeout=120) as answer:
 def test_the_guides_manifests_beside_ours(namespace: str, volumes: Volumes) -> None:
     """How long the guide's pod takes to be deleted, and how long requests fail meanwhile; nothing is claimed of it."""
     kube.kubectl("create", "namespace", namespace)
-    kube.apply(*guide(namespace, {"hostPath": volumes.host_path(namespace, owner=0)["hostPath"]}))
+    path = volumes.host_path(namespace, owner=0)["hostPath"]["path"]
+    kube.apply(*guide(namespace, {"hostPath": {"path": path}}))
     client = Client(namespace=namespace)
     client.start()
     url = f"http://my-aim-service.{namespace}.svc{CHEAP}"

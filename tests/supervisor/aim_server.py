@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.aim_environment import ENVIRONMENT, MISSING
-from tests.sandbox import skip
+from tests.harness.aim_environment import ENVIRONMENT, MISSING
+from tests.harness.sandbox import skip
 from tests.supervisor.asgi_client import Answer
 
 _HERE = Path(__file__).parent

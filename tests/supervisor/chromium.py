@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, Route, sync_playwright
 
-from tests.sandbox import skip
+from tests.harness.sandbox import skip
 
 _FLAGS = [
     "--no-sandbox",  # or it does not start as root

@@ -1,7 +1,7 @@
 """Mends Aim 3.29, from outside: Aim is no longer maintained, so each fault is closed here, once.
 
-Every module of this package says what is wrong in Aim, its number upstream, and what is done instead. Nothing outside of
-this package touches Aim's private parts.
+Every module of this package says what is wrong in Aim, its number upstream, and what is done instead. Nothing outside
+of this package touches Aim's private parts.
 """
 
 from __future__ import annotations

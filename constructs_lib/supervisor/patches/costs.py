@@ -1,0 +1,132 @@
+"""What one evaluation of a query may cost: the worker answers nobody else meanwhile."""
+
+from __future__ import annotations
+
+import operator
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any, Callable
+
+_STEPS = 100_000
+"""Of all loops of an evaluation: some tens of milliseconds."""
+
+_LONGEST = 10_000
+"""Characters or items that one operation may repeat or pad to."""
+
+_BITS = 10_000
+"""Of an integer that is multiplied, raised or shifted."""
+
+_budget = threading.local()
+
+
+class RefusedError(Exception):
+    """A query reads, calls or costs more than a query may."""
+
+
+def begin_evaluation() -> None:
+    """Give the evaluation that begins in this thread all its steps."""
+    _budget.left = _STEPS
+
+
+def iterate(things: Any) -> Iterator[Any]:
+    """Iterate, a step an item."""
+    for thing in things:
+        _budget.left -= 1
+        if _budget.left < 0:
+            raise RefusedError(f"a query has at most {_STEPS} steps a run")
+        yield thing
+
+
+def multiply(left: Any, right: Any) -> Any:
+    """Multiply, or repeat."""
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, (str, bytes, list, tuple)) and isinstance(other, int):
+            _check_size(len(one) * other)
+    if isinstance(left, int) and isinstance(right, int):
+        _check_bits(_bits(left) + _bits(right))
+    return left * right
+
+
+def power(base: Any, exp: Any, mod: Any = None) -> Any:
+    """Raise to a power, as `pow` does."""
+    if isinstance(base, int) and isinstance(exp, int) and mod is None:
+        _check_bits((_bits(base) - 1) * exp)
+    return pow(base, exp, mod)
+
+
+def shift(left: Any, right: Any) -> Any:
+    """Shift to the left."""
+    if isinstance(left, int) and isinstance(right, int):
+        _check_bits(_bits(left) + right)
+    return operator.lshift(left, right)
+
+
+def modulo(left: Any, right: Any) -> Any:
+    """Divide with a remainder, or format."""
+    if isinstance(left, (str, bytes)):
+        check_width(str(left))
+    return left % right
+
+
+def rounded(number: Any, ndigits: Any = None) -> Any:
+    """Round, as `round` does: that of an integer to minus a billion digits raises ten to that."""
+    if isinstance(ndigits, int):
+        _check_size(abs(ndigits))
+    return round(number, ndigits)
+
+
+def check_width(template: str) -> None:
+    """Refuse a format that pads to thousands of characters, or to as many as a value says."""
+    if re.search(r"\*|\d{4}", template):
+        raise RefusedError("a query formats to at most 999 characters, and to a fixed number of them")
+
+
+def _bits(number: int) -> int:
+    return int(number).bit_length()  # of one that Aim reads when it is asked, too
+
+
+def _check_bits(count: int) -> None:
+    if count > _BITS:
+        raise RefusedError(f"a query has integers of at most {_BITS} bits")
+
+
+def _check_size(count: int) -> None:
+    if count > _LONGEST:
+        raise RefusedError(f"a query makes values of at most {_LONGEST} characters or items")
+
+
+def _padded(_text: str, method: Callable[..., str]) -> Callable[..., str]:
+    def pad(width: int, *fill: str) -> str:
+        _check_size(width)
+        return method(width, *fill)
+
+    return pad
+
+
+def _joined(text: str, method: Callable[..., str]) -> Callable[..., str]:
+    def join(parts: Any) -> str:
+        known = list(iterate(parts))
+        _check_size(sum(len(part) + len(text) for part in known))
+        return method(known)
+
+    return join
+
+
+def _replaced(text: str, method: Callable[..., str]) -> Callable[..., str]:
+    def replace(old: str, new: str, *count: int) -> str:
+        _check_size(text.count(old) * len(new))
+        return method(old, new, *count)
+
+    return replace
+
+
+AMPLIFIERS: dict[str, Callable[[str, Callable[..., str]], Callable[..., str]]] = {
+    "center": _padded,
+    "ljust": _padded,
+    "rjust": _padded,
+    "zfill": _padded,
+    "join": _joined,
+    "replace": _replaced,
+}
+"""Methods of text whose result can be many times as long as what they are given, and what bounds them."""

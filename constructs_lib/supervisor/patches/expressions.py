@@ -1,0 +1,119 @@
+"""What a query may say: an expression of few kinds of nodes, with each read and each repetition behind a guard."""
+
+from __future__ import annotations
+
+import ast
+from types import CodeType
+from typing import Any
+
+from .costs import RefusedError, check_width
+
+_OPERATIONS: dict[type[ast.operator], str] = {
+    ast.Mult: "_multiply_",
+    ast.Pow: "_power_",
+    ast.LShift: "_shift_",
+    ast.Mod: "_modulo_",
+}
+
+_KNOWN = (
+    *(ast.Expression, ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Call, ast.keyword),
+    *(ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.JoinedStr, ast.FormattedValue, ast.Starred),
+    *(ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+    *(ast.comprehension, ast.Lambda, ast.arguments, ast.arg),
+    *(ast.boolop, ast.operator, ast.unaryop, ast.cmpop, ast.expr_context),
+)
+"""Kinds of nodes; a new one of Python's is refused until somebody has thought about it."""
+
+
+def compile_query(source: str, filename: str = "<query>", mode: str = "eval") -> CodeType:
+    """Compile a query, in place of RestrictedPython's `compile_restricted`.
+
+    Returns:
+        its code, which calls guards (`_getattr_`, `_getitem_`, `_getiter_`, those of `_OPERATIONS`); for an expression
+        that is refused, code that calls `_refuse_` with the reason.
+
+    Raises:
+        SyntaxError: it is no expression; Aim answers 400 with the position.
+    """
+    try:
+        tree = _Guard().visit(ast.parse(source, filename, mode))
+        # a result may read the run only when it is asked for its truth, which Aim does where no failure is expected
+        tree.body = _call("_truth_", tree.body)
+        return compile(ast.fix_missing_locations(tree), filename, mode)
+    except RefusedError as refused:
+        reason = str(refused)
+    except (RecursionError, MemoryError, ValueError) as error:  # nested too deeply; a NUL in it
+        reason = f"it cannot be compiled: {error}"
+    return compile(f"_refuse_({reason!r})", filename, mode)
+
+
+class _Guard(ast.NodeTransformer):
+    """Puts calls of the guards into an expression, and refuses nodes that are not known."""
+
+    def visit(self, node: ast.AST) -> Any:
+        if not isinstance(node, _KNOWN):
+            raise RefusedError(f"a query has no {type(node).__name__}")
+        return super().visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        _check_name(node.id)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        _check_name(node.arg)
+        return node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.AST:
+        _check_name(node.arg or "**")
+        if node.arg == "key" and isinstance(node.value, ast.Lambda):
+            self.generic_visit(node.value)
+            return node
+        return self.generic_visit(node)
+
+    def visit_Lambda(self, _node: ast.Lambda) -> ast.AST:
+        raise RefusedError("a query has lambdas as the `key` of a call only: others can call themselves for ever")
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if any(isinstance(argument, ast.Starred) for argument in node.args):
+            raise RefusedError("a query has no * before an argument")
+        return self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        _check_name(node.attr)
+        _check_reads(node.ctx)
+        return _call("_getattr_", self.visit(node.value), ast.Constant(node.attr))
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        _check_reads(node.ctx)
+        return _call("_getitem_", self.visit(node.value), self.visit(node.slice))
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        guard = _OPERATIONS.get(type(node.op))
+        return _call(guard, self.visit(node.left), self.visit(node.right)) if guard else self.generic_visit(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        if node.is_async:
+            raise RefusedError("a query has no async for")
+        self.generic_visit(node)
+        node.iter = _call("_getiter_", node.iter)
+        return node
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
+        for part in node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else ():
+            check_width(str(part.value) if isinstance(part, ast.Constant) else "*")
+        return self.generic_visit(node)
+
+
+def _call(guard: str, *arguments: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(guard, ast.Load()), list(arguments), [])
+
+
+def _check_name(name: str) -> None:
+    # a variable like `_getattr_` would take the place of a guard
+    if name.startswith(("_", "*")) and name != "_":
+        raise RefusedError(f"a query has no name like {name!r}")
+
+
+def _check_reads(context: ast.expr_context) -> None:
+    if not isinstance(context, ast.Load):  # `[0 for run.name in ["x"]]`
+        raise RefusedError("a query assigns to names only")
