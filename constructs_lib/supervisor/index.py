@@ -173,11 +173,13 @@ class Indexer(threading.Thread):
             self._settle()
 
     def _load(self) -> None:
-        """Read all of the index; every run is compared with it afterwards."""
-        self._is_loaded = self._is_complete = False
+        """Read all of the index; where it is not as it was left, every run is compared with it afterwards."""
+        self._is_loaded = False
         if not self._index.is_there():
             self._create(wait=_LOCK_SECONDS)
-        self._indexed = self._index.checksums()
+        found = self._index.checksums()
+        if found != self._indexed:
+            self._indexed, self._is_complete = found, False
         self._is_loaded, self._read = True, time.monotonic()
 
     def _create(self, *, wait: float) -> None:

@@ -215,7 +215,7 @@ def test_a_dead_indexer_ends_the_container(manifests: list[Manifest], volume: Pa
         code, line = server.ended(seconds=60)
         runs = written(writer)
     assert code == 1
-    assert "the indexer ended with exit code 1: aim-supervisor: Aim's thread for" in line
+    assert "the indexer ended with exit code 1: Aim's thread for" in line
     assert "lock" in line.lower()
     trainer.start("/bin/sh", "-c", "kill -9 -1").wait(10)
     with running(manifests, volume) as server:
@@ -285,7 +285,7 @@ def test_no_run_is_lost_by_twenty_kills(manifests: list[Manifest], volume: Path,
 
 
 def test_a_full_disk_loses_no_run(manifests: list[Manifest], volume: Path) -> None:
-    """It says why it ends, and serves and takes runs again when there is room."""
+    """It is served meanwhile, and takes runs again when there is room."""
     with disk(volume, "24m"):
         with running(manifests, volume) as server:
             server.await_ready()
@@ -293,12 +293,8 @@ def test_a_full_disk_loses_no_run(manifests: list[Manifest], volume: Path) -> No
             fill(volume / "filler")
             assert server.client("write").wait(60) != 0
         with running(manifests, volume) as server:
-            code, line = server.ended(seconds=60)
-            assert code == 1
-            assert "No space left on device" in line or "disk is full" in line
-        (volume / "filler").unlink()
-        with running(manifests, volume) as server:
             server.await_ready()
+            (volume / "filler").unlink()
             runs |= written(server.client("write"))
             assert_all_there(runs, server)
 

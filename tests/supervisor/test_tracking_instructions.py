@@ -262,6 +262,26 @@ def test_only_the_routes_of_the_client_are_served(bare: TrackingServer) -> None:
     assert {"GET /docs", "GET /openapi.json"} <= set(routes)
 
 
+_QUERY = """
+import sys
+from types import SimpleNamespace
+from aim.storage.query import RestrictedPythonQuery
+from supervisor.patches.tracking_requests import application
+
+if sys.argv[1] == "restricted":
+    application()
+run = SimpleNamespace(archived=False, db=SimpleNamespace(engine=1))
+print(bool(RestrictedPythonQuery("run.db.engine == 1").check(run=run)))
+"""
+
+
+def test_queries_are_guarded_in_this_process_too(bare: TrackingServer) -> None:
+    """A second line: if an instruction evaluated one after all, it would reach nothing."""
+    environment = {"PYTHONPATH": str(ROOT / "constructs_lib")}
+    for mode, found in (("bare", "True"), ("restricted", "False")):
+        assert run(PYTHON, "-c", _QUERY, mode, folder=bare.folder, **environment).splitlines()[-1] == found
+
+
 def recorded(server: TrackingServer) -> Any:
     """What Aim's client reads of a run in which it has recorded everything that it can."""
     scratch = server.folder / "scratch"
