@@ -117,10 +117,10 @@ def differences(ours: Manifest, real: Manifest, path: str = "") -> Iterator[str]
 
 
 def test_nothing_drifts(repository: Repository, runs: dict[str, int]) -> None:
-    """What controllers write is no difference: ten comparisons find none, and nothing is synced again."""
+    """What controllers write is no difference: four comparisons find none, and nothing is synced again."""
     assert runs
     history = synced(repository)
-    for _ in range(10):
+    for _ in range(4):
         compare_again(repository)
         assert argocd.status(repository.controller) == dict.fromkeys(both(repository), FINE)
     assert synced(repository) == history
