@@ -7,7 +7,6 @@ makes a pod that Pod Security "restricted" admits.
 
 from constructs_lib.access.peers import Destination, IpBlock, Peer, Selector
 from constructs_lib.errors import OptionError
-from constructs_lib.pods.carrier import SupervisorSource
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
 from constructs_lib.pods.options import PodOptions
@@ -16,6 +15,7 @@ from constructs_lib.pods.pod import REPOSITORY, AimPod
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.scheduling import HostAlias, Toleration
 from constructs_lib.pods.security import harden, pod_security_context
+from constructs_lib.pods.supervisor_configmap import SupervisorSource
 from constructs_lib.recording.attach import attach
 from constructs_lib.server.options import (
     DEFAULT_RESOURCES,

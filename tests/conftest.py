@@ -12,7 +12,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from constructs_lib.pods.carrier import SUPERVISOR_VERSION
+from constructs_lib.pods.supervisor_configmap import SUPERVISOR_VERSION
 from tests.harness.building import aim_server, dynamic
 from tests.harness.manifest_rules import pod_template
 from tests.harness.sandbox import own

@@ -40,8 +40,8 @@ def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 def test_the_names_of_objects(manifests: list[dict[str, Any]]) -> None:
     """Another name is another object, beside the one that is there."""
     names = {manifest["kind"]: manifest["metadata"]["name"] for manifest in manifests}
-    carrier = names.pop("ConfigMap")
-    assert re.fullmatch(r"aim-supervisor-[0-9a-f]{10}", carrier)
+    config_map = names.pop("ConfigMap")
+    assert re.fullmatch(r"aim-supervisor-[0-9a-f]{10}", config_map)
     assert names == {
         "Namespace": "ml",
         "PersistentVolume": "ml.aim-runs",

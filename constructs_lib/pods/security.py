@@ -6,8 +6,8 @@ Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 from __future__ import annotations
 
 from constructs_lib.plus import k8s, kplus
+from constructs_lib.pods.json_patches import PodOrWorkload, path_of, remove_defaults, set_fields
 from constructs_lib.pods.owner import Owner
-from constructs_lib.pods.patches import PodOrWorkload, path_of, remove_defaults, set_fields
 
 
 def pod_security_context(owner: Owner | None) -> kplus.PodSecurityContextProps:

@@ -7,7 +7,7 @@ import posixpath
 from constructs_lib.errors import reported_by, require
 from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import kplus
-from constructs_lib.pods.patches import PodOrWorkload, path_of_volume, remove_defaults, remove_field, set_fields
+from constructs_lib.pods.json_patches import PodOrWorkload, path_of_volume, remove_defaults, remove_field, set_fields
 from constructs_lib.pods.pod import REPOSITORY
 from constructs_lib.recording.variable import check_unset, set_repository
 from constructs_lib.storage.storage import AimStorage

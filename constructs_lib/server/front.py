@@ -1,4 +1,4 @@
-"""What clients reach in the pod."""
+"""The container and port of the pod that the Service points at: decided in `server.py`, asked by everything else."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from constructs_lib.errors import require
 from constructs_lib.kubernetes.names import check_annotations, check_deployment_name, check_object_name
 from constructs_lib.labels import check_extra_labels
 from constructs_lib.options import Port, check_bounds
-from constructs_lib.pods.carrier import SupervisorSource, carrier_name
 from constructs_lib.pods.options import PodOptions
 from constructs_lib.pods.resources import Resources
+from constructs_lib.pods.supervisor_configmap import SupervisorSource, config_map_name
 from constructs_lib.server.service import ServiceOptions
 from constructs_lib.server.urls import check_base_path, check_host_names
 from constructs_lib.storage.retention import check_same_wave
@@ -122,7 +122,7 @@ class ServerOptions(PodOptions):
         if self.supervisor_name is not None:
             remedy = "leave it out: the image brings the supervisor, and no ConfigMap is made"
             require(self.supervisor == "ConfigMap", "supervisor_name", self.supervisor_name, remedy)
-            check_object_name("supervisor_name", carrier_name(self.supervisor_name))
+            check_object_name("supervisor_name", config_map_name(self.supervisor_name))
 
 
 DEFAULT_SERVER = ServerOptions()

@@ -15,12 +15,12 @@ from constructs_lib.errors import OptionError, below, reported_by, require
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import kplus
-from constructs_lib.pods.carrier import Supervisor, carrier_name
+from constructs_lib.pods.aim_containers import AimContainers, Role
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
-from constructs_lib.pods.patches import PodOrWorkload
+from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.pod import AimPod, add_variable
 from constructs_lib.pods.security import pod_security_context
-from constructs_lib.pods.supervised import Role, Supervised
+from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
 from constructs_lib.recording.variable import check_unset, set_repository
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.server.front import Front
@@ -114,7 +114,7 @@ class AimServer(Construct):
         self.name, self.storage, self._plan = plan.name, storage, plan
         storage.server_name = plan.name
         # before the Deployment: kubectl applies in the order of the file
-        metadata = self._metadata(plan.carrier)
+        metadata = self._metadata(plan.config_map)
         self.supervisor = Supervisor(self, "Supervisor", source=options.supervisor, metadata=metadata)
         self._make_pod()
         self._make_access()
@@ -138,7 +138,7 @@ class AimServer(Construct):
             taken = {each.port for each in self.service.ports}
             require(options.port not in taken, "port", options.port, "write another one: it is the web server's")
         neighbour = Neighbour(
-            supervised=self._supervised,
+            containers=self._containers,
             front=self.front,
             service=self.service,
             rules=self._rules,
@@ -206,11 +206,11 @@ class AimServer(Construct):
         options = self._plan.options
         self.deployment = self._make_deployment()
         self.pod = AimPod(self.deployment, options=self._plan.options)
-        self._supervised = Supervised(
+        self._containers = AimContainers(
             self, pod=self.pod, image=self._plan.image, supervisor=self.supervisor, store=self.storage
         )
-        self.scratch = self._supervised.scratch
-        container = self._supervised.add(self._plan.role, options.resources)
+        self.scratch = self._containers.scratch
+        container = self._containers.add(self._plan.role, options.resources)
         for variable in options.env:
             add_variable(self.deployment, container, variable)
         self.front = Front(container=container, name=self._plan.role.port_name, port=self._plan.role.port)
@@ -274,7 +274,7 @@ class _Plan:
     options: ServerOptions
     deployment: str
     service: str
-    carrier: str
+    config_map: str
     role: Role
     entries: tuple[Entry, ...]
 
@@ -289,16 +289,16 @@ def _plan(chart: cdk8s.Chart, storage: AimStorage, name: str, image: ImageOption
     if options.node_selector is None:
         options = replace(options, node_selector=_AMD64)
     deployment, service = options.deployment_name or name, options.service.name or name
-    carrier = carrier_name(options.supervisor_name or f"{name}-supervisor")
+    config_map = config_map_name(options.supervisor_name or f"{name}-supervisor")
     return _Plan(
         name=name,
         image=image,
         options=options,
         deployment=deployment,
         service=service,
-        carrier=carrier,
+        config_map=config_map,
         role=_role(options, _service_hosts(service, storage.namespace)),
-        entries=tuple(_entries(storage, name, deployment, service, carrier)),
+        entries=tuple(_entries(storage, name, deployment, service, config_map)),
     )
 
 
@@ -322,7 +322,7 @@ def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
     )
 
 
-def _entries(storage: AimStorage, name: str, deployment: str, service: str, carrier: str) -> list[Entry]:
+def _entries(storage: AimStorage, name: str, deployment: str, service: str, config_map: str) -> list[Entry]:
     """What a server makes and uses up; two of one name would take each other's pods for their own."""
     place, claim = storage.place, storage.claim_name
     stores = [Entry(kind="PersistentVolumeClaim", place=place, name=claim, option="storage", taken=_ONE_SERVER)]
@@ -333,5 +333,5 @@ def _entries(storage: AimStorage, name: str, deployment: str, service: str, carr
         Entry(kind="server", place=place, name=name, option="name"),
         Entry(kind="Deployment", place=place, name=deployment, option="deployment_name"),
         Entry(kind="Service", place=place, name=service, option="service.name"),
-        Entry(kind="ConfigMap", place=place, name=carrier, option="supervisor_name"),
+        Entry(kind="ConfigMap", place=place, name=config_map, option="supervisor_name"),
     ]

@@ -8,8 +8,8 @@ from constructs import Construct
 
 from constructs_lib.access.network import NetworkRules, default_peers
 from constructs_lib.plus import kplus
-from constructs_lib.pods.patches import set_fields
-from constructs_lib.pods.supervised import Role, Supervised
+from constructs_lib.pods.aim_containers import AimContainers, Role
+from constructs_lib.pods.json_patches import set_fields
 from constructs_lib.server.front import Front
 from constructs_lib.server.options import TRACKING_PORT, TrackingOptions
 
@@ -22,7 +22,7 @@ class Neighbour:
     """The server beside which tracking runs.
 
     Attributes:
-        supervised: adds containers to its pod.
+        containers: adds containers to its pod.
         front: what people open.
         service: its Service.
         rules: its network rules.
@@ -30,7 +30,7 @@ class Neighbour:
         exposed: whether the Service can be reached from outside the cluster.
     """
 
-    supervised: Supervised
+    containers: AimContainers
     front: Front
     service: kplus.Service
     rules: NetworkRules
@@ -68,7 +68,7 @@ class AimTracking(Construct):
             health_port=TRACKING_HEALTH_PORT,
             base_path=options.base_path,
         )
-        self.container = beside.supervised.add(role, options.resources)
+        self.container = beside.containers.add(role, options.resources)
         self.front = Front(container=self.container, name=role.port_name, port=role.port)
         _share_pod(beside)
         beside.service.bind(options.port, name=self.front.name, target_port=self.front.port)
@@ -87,7 +87,7 @@ class AimTracking(Construct):
 
 def _share_pod(beside: Neighbour) -> None:
     """Make two containers live in one pod."""
-    pod = beside.supervised.pod
+    pod = beside.containers.pod
     # with one host name and processes that they cannot see, Aim's locks take a live holder for dead
     set_fields(pod.workload, {"shareProcessNamespace": True})
     # a pod is ready as a whole: a web server that is busy searching would shut out training that records, so the

@@ -8,7 +8,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from constructs_lib import DynamicVolume, ExistingClaim, OptionError, Owner, attach, harden
 from constructs_lib.plus import kplus
-from constructs_lib.pods.patches import PodOrWorkload
+from constructs_lib.pods.json_patches import PodOrWorkload
 from tests.harness.building import dynamic, rendered, storage
 from tests.harness.pod_security import violations
 

@@ -54,7 +54,7 @@ class Supervisor(Construct):
             scope: the server.
             id: of this construct.
             source: where the pod has the supervisor from.
-            metadata: of the ConfigMap, with its name: see `carrier_name`.
+            metadata: of the ConfigMap, with its name: see `config_map_name`.
         """
         super().__init__(scope, id)
         self.config_map = self._volume = None
@@ -74,6 +74,6 @@ class Supervisor(Construct):
             container.mount(f"{WORKING_DIR}/supervisor", self._volume, read_only=True)
 
 
-def carrier_name(prefix: str) -> str:
+def config_map_name(prefix: str) -> str:
     """Name of the ConfigMap: another content has another name."""
     return f"{prefix}-{SUPERVISOR_VERSION}"

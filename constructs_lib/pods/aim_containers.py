@@ -9,11 +9,11 @@ import cdk8s
 from constructs import Construct
 
 from constructs_lib.plus import kplus
-from constructs_lib.pods.carrier import WORKING_DIR, Supervisor
 from constructs_lib.pods.image import ImageOptions
 from constructs_lib.pods.pod import REPOSITORY, AimPod
 from constructs_lib.pods.probes import health_probes
 from constructs_lib.pods.resources import Resources
+from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor
 
 SCRATCH = "/tmp"
 """Where the scratch volume is mounted: SQLite spills sorts above some 2 MB there, from some 1,500 tagged runs on."""
@@ -62,7 +62,7 @@ class Role:
         ]
 
 
-class Supervised:
+class AimContainers:
     """Adds containers with Aim and its supervisor to one pod.
 
     Attributes:
