@@ -55,7 +55,7 @@ class Status:
         text: what it is busy with, or kept from; empty while every run is indexed.
         runs: in the repository.
         running: of them, being written.
-        waiting: of them, yet to be indexed.
+        waiting: of them, yet to be indexed, where these are more than some.
         unreadable: of them, that cannot be read.
     """
 
@@ -214,7 +214,8 @@ class Indexer(threading.Thread):
     def _update(self, outdated: list[tuple[str, str]]) -> None:
         """Index runs; in slices, or nothing else could write the index meanwhile."""
         while outdated and not self._stopping.is_set():
-            self._report(f"indexing {len(outdated)} runs" if len(outdated) > _MANY else "", waiting=len(outdated))
+            if len(outdated) > _MANY:
+                self._report(f"indexing {len(outdated)} runs", waiting=len(outdated))
             with self._index.opened(_LOCK_SECONDS) as container:
                 end = time.monotonic() + _SLICE_SECONDS
                 while outdated and time.monotonic() < end:
