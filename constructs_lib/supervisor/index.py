@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import Refusal, say
-from .patches.indexing import Damaged, Index, Locked, LostRuns, NoRoom, reason
+from .patches.indexing import Damaged, Index, Locked, NoRoom, reason
+from .patches.lost_runs import LostRuns
 from .watching import Runs
 
 HUNG_SECONDS = 300
@@ -30,7 +31,7 @@ _SLICE_SECONDS = 0.5
 """For so long the index is kept open for writing; a run can be deleted in the gaps."""
 
 _GAP_SECONDS = 0.05
-_LOST_SECONDS = 60
+_LOST_SECONDS = 30
 _READ_SECONDS = 3600
 """All of the index is read as often: a part that nobody reads may be damaged."""
 

@@ -65,6 +65,9 @@ _RUNS = Database(
     scripts="storage/migrations",
     remedy="restore the file from a backup; names, tags, experiments and notes of the runs are in it only",
 )
+_LIST_AGAIN = "import aim; r = aim.Repo('{}', init=True); [r.request_props(h, False) for h in r.list_all_runs()]"
+"""Adds a row for each run, under a default name."""
+
 _INTERFACE = Database(
     name="aim_db",
     scripts="web/migrations",
@@ -88,6 +91,7 @@ def prepare(volume: Path) -> None:
     complete = is_complete(repository, DATA_VERSION)
     if not complete:
         say(f"initialising the Aim repository in {volume}")
+        (repository / "VERSION").unlink(missing_ok=True)  # an empty one, at which Aim itself fails
     _make_folders(repository)
     if complete and not _outdated(repository):
         return
@@ -181,7 +185,9 @@ def _refuse_runs_without_database(repository: Path) -> None:
     with os.scandir(repository / "meta/chunks") as folders:
         count = sum(folder.is_dir() for folder in folders)
     if count:
-        raise Refusal(f"{repository / _RUNS.name} is missing or empty, and there are {count} runs: {_RUNS.remedy}")
+        code = _LIST_AGAIN.format(repository.parent)
+        reason = f"{repository / _RUNS.name} is missing or empty, and there are {count} runs: {_RUNS.remedy}"
+        raise Refusal(f'{reason}; without a backup, python -c "{code}" lists them under default names')
 
 
 def _upgrade(path: Path, database: Database) -> None:

@@ -216,8 +216,20 @@ def test_a_run_whose_trainer_was_killed_is_closed(copy: Path) -> None:
     for check_in in (copy / ".aim/check_ins").glob(f"{run}-*"):
         check_in.unlink()
     with indexing(copy) as indexer:
-        indexer.wait_for(lambda: indexed(copy).get(run) == [0, True])
+        indexer.wait_for(lambda: indexed(copy).get(run) == [0, True], seconds=90)
     assert not (copy / ".aim/meta/progress" / run).exists()
+
+
+def test_a_run_that_has_not_checked_in_yet_goes_on(copy: Path) -> None:
+    """Its trainer has just made its file in `meta/progress`; it must not be taken for lost, and lose that."""
+    with role("hold", copy) as trainer:
+        run = trainer.await_told("run")
+        for check_in in (copy / ".aim/check_ins").glob(f"{run}-*"):
+            check_in.unlink()
+        with indexing(copy) as indexer:
+            indexer.await_indexed()
+            assert indexed(copy)[run] == [0, False]
+            assert (copy / ".aim/meta/progress" / run).exists()
 
 
 def test_new_running_and_ended_runs_are_found_within_seconds(copy: Path) -> None:

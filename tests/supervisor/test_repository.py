@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -146,6 +147,10 @@ def test_runs_without_their_database_are_refused(copy: Path, text: str, lose: Ca
     reason = str(done("prepare", copy)["refused"])
     assert f"{copy / RUNS} is missing or empty, and there are 2 runs: restore the file from a backup" in reason
     assert not (copy / RUNS).exists() or not (copy / RUNS).stat().st_size
+    (way_out,) = re.findall(r'python -c "(.*?)" lists them under default names', reason)
+    subprocess.run([str(PYTHON), "-c", way_out], check=True)
+    assert done("prepare", copy) == {"prepared": True}
+    assert len(asked(copy / RUNS, "SELECT hash FROM run")) == 2
 
 
 def test_a_missing_database_is_made_where_there_are_no_runs(tmp_path: Path) -> None:
