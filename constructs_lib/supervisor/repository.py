@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,6 +208,10 @@ def _creating_runs(repository: Path) -> Iterator[None]:
     path = repository / "locks/structured_db_lock"
     try:
         with SoftFileLock(str(path), timeout=_LOCK_SECONDS):
+            if (
+                not path.stat().st_size
+            ):  # before filelock 3.20 it does not say whose it is, and nobody can tell if it is stale
+                path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
             yield
     except Timeout:
         raise Refusal(f"{path} is held for {_LOCK_SECONDS} s: remove it when no trainer creates a run") from None

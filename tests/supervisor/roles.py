@@ -127,6 +127,7 @@ def run_churn(options: argparse.Namespace) -> None:
             Repo.from_path(str(options.volume)).delete_run(mine.pop(choice.randrange(len(mine))))
             continue
         again = choice.choice(mine) if action == "resume" else None
+        time.sleep(0.6)  # Aim lists the runs that can be resumed twice a second
         run = aim.Run(again, repo=str(options.volume), log_system_params=False, system_tracking_interval=None)
         run["number"] = choice.randrange(1_000_000)
         for step in range(choice.randrange(20)):

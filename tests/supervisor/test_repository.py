@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import time
@@ -123,6 +124,13 @@ def test_a_preparation_killed_at_any_moment_is_completed(tmp_path: Path) -> None
         with role("prepare", volume) as preparation:
             preparation.wait_for(lambda started=preparation: started.lines)  # type: ignore[misc]
             time.sleep(moments.uniform(0, 0.15))
+        lock = volume / ".aim/locks/structured_db_lock"
+        if lock.exists():  # `serve` removes it: it says whose it is
+            assert lock.read_text(encoding="utf-8").splitlines()[:2] == [
+                str(preparation.process.pid),
+                socket.gethostname(),
+            ]
+            lock.unlink()
         assert done("prepare", volume) == {"prepared": True}
         assert version(volume / RUNS)
         assert version(volume / INTERFACE)
