@@ -208,9 +208,8 @@ def _creating_runs(repository: Path) -> Iterator[None]:
     path = repository / "locks/structured_db_lock"
     try:
         with SoftFileLock(str(path), timeout=_LOCK_SECONDS):
-            if (
-                not path.stat().st_size
-            ):  # before filelock 3.20 it does not say whose it is, and nobody can tell if it is stale
+            # before filelock 3.20 the file is empty: nobody could tell that the one of a killed process is stale
+            if not path.stat().st_size:
                 path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
             yield
     except Timeout:

@@ -126,10 +126,8 @@ def test_a_preparation_killed_at_any_moment_is_completed(tmp_path: Path) -> None
             time.sleep(moments.uniform(0, 0.15))
         lock = volume / ".aim/locks/structured_db_lock"
         if lock.exists():  # `serve` removes it: it says whose it is
-            assert lock.read_text(encoding="utf-8").splitlines()[:2] == [
-                str(preparation.process.pid),
-                socket.gethostname(),
-            ]
+            holder = [str(preparation.process.pid), socket.gethostname()]
+            assert lock.read_text(encoding="utf-8").splitlines()[:2] == holder
             lock.unlink()
         assert done("prepare", volume) == {"prepared": True}
         assert version(volume / RUNS)
