@@ -102,4 +102,4 @@ node_modules/.done: package-lock.json .venv/.app
 
 # the real Aim, in an environment of its own: it and cdk8s want different versions of the same libraries
 .venv-aim/bin/aim: tests/aim-requirements.txt .venv/.app
-	@python -m tests.aim_environment
+	@python -m tests.harness.aim_environment

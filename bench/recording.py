@@ -14,10 +14,10 @@ import cdk8s
 
 from bench.load import CHEAP
 from bench.serving import memory, own_folder
-from tests.building import aim_server, dynamic
 from tests.e2e.guide import COMMAND
-from tests.manifest_rules import Manifest, pod_of
-from tests.sandbox import Pod, running, wait_for
+from tests.harness.building import aim_server, dynamic
+from tests.harness.manifest_rules import Manifest, pod_of
+from tests.harness.sandbox import Pod, running, wait_for
 
 URL = "aim://127.0.0.1:53800"
 WAYS = {"volume": ("/aim", 8000), "network": (URL, 1500)}

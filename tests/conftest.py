@@ -13,9 +13,9 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from constructs_lib.pods.carrier import SUPERVISOR_VERSION
-from tests.building import aim_server, dynamic
-from tests.manifest_rules import pod_template
-from tests.sandbox import own
+from tests.harness.building import aim_server, dynamic
+from tests.harness.manifest_rules import pod_template
+from tests.harness.sandbox import own
 
 # what runs on a cluster runs by `make e2e` only: nobody means their cluster by a bare `pytest`
 collect_ignore = [] if "E2E" in os.environ else ["e2e"]

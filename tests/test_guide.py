@@ -12,7 +12,7 @@ import cdk8s
 import pytest
 
 from constructs_lib import NfsExport, Resources, ServiceOptions
-from tests.building import aim_server, aim_storage, rendered
+from tests.harness.building import aim_server, aim_storage, rendered
 
 GUIDE: dict[str, dict[str, Any]] = {
     "PersistentVolume": {

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.manifest_rules import problems
-from tests.pod_security import violations
+from tests.harness.manifest_rules import problems
+from tests.harness.pod_security import violations
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = sorted((ROOT / "constructs_lib").rglob("*.py"))

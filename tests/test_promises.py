@@ -14,7 +14,7 @@ import pytest
 
 from constructs_lib import AimNamespace
 from constructs_lib.supervisor.volume import LOCK
-from tests.building import aim_server, storage
+from tests.harness.building import aim_server, storage
 
 SELECTOR = {
     "app.kubernetes.io/name": "aim",

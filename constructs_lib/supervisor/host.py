@@ -23,9 +23,6 @@ from .repository import prepare
 from .sockets import bind
 from .web import configuration, drain_seconds, prepare_environment, run_server, web_application
 
-_INDEXER_SECONDS = 5
-"""For the indexer to finish the run at hand after SIGTERM."""
-
 _YOUNG_SECONDS = 10
 _MOST_YOUNG_DEATHS = 5
 """So many workers in a row that end young are a fault that another one does not cure."""
@@ -94,11 +91,11 @@ class Host:
             self._watch()
 
     def stop(self) -> None:
-        """Let running queries finish and refuse new connections; then end the indexer."""
-        for members, seconds in ((list(self.workers), drain_seconds() + 2), (self._indexers(), _INDEXER_SECONDS)):
-            for member in members:
-                member.signal(signal.SIGTERM)
-            self.family.wait_for(members, seconds)
+        """Let running queries finish and refuse new connections; the indexer finishes its run meanwhile."""
+        members = [*self.workers, *self._indexers()]
+        for member in members:
+            member.signal(signal.SIGTERM)
+        self.family.wait_for(members, drain_seconds() + 1)
 
     def _indexers(self) -> list[Member]:
         return [self.indexer] if self.indexer else []

@@ -97,6 +97,7 @@ class Tracking:
         """Let running requests finish and refuse new connections."""
         if self._child:
             await self._child.stop(drain_seconds() + 2)
+        self.hold.stop_asking()
 
     async def _take_volume(self) -> None:
         self.health.waiting_for = f"the file system of {self.path} does not answer"

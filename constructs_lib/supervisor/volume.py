@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import re
+import signal
 import socket
 import time
 from pathlib import Path
@@ -123,6 +124,7 @@ class Hold:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = -1
+        self._asking = 0
 
     async def take(self, on_wait: Callable[[str], None] = lambda _: None) -> str:
         """Wait for the lock, and say for whom; returns the host that held it before.
@@ -170,6 +172,16 @@ class Hold:
             if reason:
                 return Refusal(f"{self.path} {reason}: another server may have the volume, so this one ends")
 
+    def stop_asking(self) -> None:
+        """End the process that asks for the file, where the file system lets it hang.
+
+        It holds a lock of the kernel on the folder, and threads of this process that wait for that lock cannot be
+        killed: without this, the container would not end before the file system answers.
+        """
+        if self._asking:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._asking, signal.SIGKILL)
+
     def _try(self) -> bool:
         """Try once, on the file that has the name now: a waiter must not hold on to one that was removed."""
         if self._file >= 0:
@@ -206,12 +218,14 @@ class Hold:
         Only opening a file makes an NFS client ask the server again; but a process that closes any descriptor of a
         file loses its POSIX locks on it (fcntl_locking(2)).
         """
-        child = os.fork()
+        self._asking = child = os.fork()
         if child == 0:
             with contextlib.suppress(OSError):
                 os._exit(os.fstat(os.open(self.path, os.O_RDONLY)).st_ino != os.fstat(self._file).st_ino)
             os._exit(1)
-        return os.waitpid(child, 0)[1] == 0
+        status = os.waitpid(child, 0)[1]
+        self._asking = 0
+        return status == 0
 
 
 def is_held_by(path: Path, host: str) -> bool:

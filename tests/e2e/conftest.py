@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e import kube
 from tests.e2e.kube import Manifest
-from tests.sandbox import skip
+from tests.harness.sandbox import skip
 
 MEASURED: list[tuple[str, str]] = []
 

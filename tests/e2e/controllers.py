@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.e2e import kube
-from tests.sandbox import skip
+from tests.harness.sandbox import skip
 
 
 def built(module: Path, package: str) -> Path:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIENT = (ROOT / "tests/aim_client.py").read_text(encoding="utf-8")
+CLIENT = (ROOT / "tests/harness/aim_client.py").read_text(encoding="utf-8")
 IMAGE = os.environ.get("AIM_IMAGE", "aim.local/aim:e2e")
 UID = 10001
 PREFIX = f"aim-e2e-{secrets.token_hex(3)}-"

@@ -11,7 +11,7 @@ import yaml
 
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance
-from tests.sandbox import skip
+from tests.harness.sandbox import skip
 
 SNAPSHOTS = sorted((kube.ROOT / "tests/__snapshots__").rglob("*.yaml"))
 

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance
 from tests.e2e.kube import Client
-from tests.sandbox import skip
+from tests.harness.sandbox import skip
 
 
 def test_instances_do_not_touch_each_other(folder: Path, volumes: Volumes) -> None:

@@ -15,7 +15,7 @@ from examples import distributed, existing_claim, remote_tracking, report, share
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
-from tests.pages import going_on, runs_of_experiments
+from tests.harness.pages import going_on, runs_of_experiments
 
 
 def applied(app: cdk8s.App, *, ready: str, folder: str = "") -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from constructs_lib import AimNamespace, HostPath, harden, pod_security_context
 from constructs_lib.plus import kplus
-from tests.building import aim_server, aim_storage
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
-from tests.pages import runs_of_experiments
+from tests.harness.building import aim_server, aim_storage
+from tests.harness.pages import runs_of_experiments
 
 
 def served(storage: Manifest, namespace: str, folder: Path) -> str:

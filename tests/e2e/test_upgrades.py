@@ -27,7 +27,7 @@ def later(tmp_path: Path) -> Path:
 
 def supervisor(namespace: str) -> str:
     """The text of the supervisor in the server's pod."""
-    command = ("cat", "supervisor/__init__.py", "supervisor/serve.py", "supervisor/patches/__init__.py")
+    command = ("cat", "supervisor/__init__.py", "supervisor/serve.py")
     return kube.kubectl("exec", "-n", namespace, "deployment/aim", "--", *command)
 
 

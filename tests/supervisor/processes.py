@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.aim_environment import ENVIRONMENT, MISSING
-from tests.sandbox import CLIENT, skip
+from tests.harness.aim_environment import ENVIRONMENT, MISSING
+from tests.harness.sandbox import CLIENT, skip
 
 PYTHON = ENVIRONMENT / "bin/python"
 _ROLES = Path(__file__).with_name("roles.py")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.manifest_rules import Manifest
-from tests.sandbox import Pod, running, training, wait_for
+from tests.harness.manifest_rules import Manifest
+from tests.harness.sandbox import Pod, running, training, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 

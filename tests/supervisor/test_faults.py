@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from tests.manifest_rules import Manifest
-from tests.sandbox import Pod, own, running, skip, wait_for
+from tests.harness.manifest_rules import Manifest
+from tests.harness.sandbox import Pod, own, running, skip, wait_for
 from tests.supervisor.processes import client, done, make_runs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox import disk, fill
+from tests.harness.sandbox import disk, fill
 from tests.supervisor.processes import PYTHON, client, done, indexed, make_runs, role
 
 RUNS, INTERFACE = ".aim/run_metadata.sqlite", ".aim/aim_db"

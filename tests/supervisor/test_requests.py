@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from constructs_lib.supervisor.patches.asgi import Receive, Scope, Send
 from constructs_lib.supervisor.patches.requests import SameOrigin
+from tests.supervisor.aim_server import RUN, Server, repository, serving
 from tests.supervisor.asgi_client import ask
 
 SEARCH = "/api/runs/search/run"
@@ -232,3 +236,78 @@ def test_the_start_and_end_of_the_application_are_passed_on() -> None:
 
     ask(SameOrigin(app, allowed_hosts=[HOST]), kind="lifespan")
     assert seen == ["lifespan"]
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Path]:
+    """A repository with runs."""
+    with repository() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def aim(store: Path) -> Iterator[Server]:
+    """The real Aim, wrapped, below a path."""
+    with serving(store, base_path="/ml/aim") as server:
+        yield server
+
+
+EVIL = {"origin": "https://evil.example"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers"),
+    [
+        ("GET", "/api/projects/", None, EVIL),
+        ("GET", "/api/runs/search/run/?q=", None, browser("cross-site", mode="no-cors", destination="image")),
+        ("GET", "/api/runs/search/run/?q=", None, browser("cross-site")),
+        ("GET", "/%61pi/runs/search/run/?q=", None, browser("cross-site")),
+        ("POST", f"/api/runs/{RUN}/tags/new/", {"tag_name": "evil"}, {**EVIL, "content-type": "text/plain"}),
+        ("POST", f"/api/runs/{RUN}/tags/new/", {"tag_name": "evil"}, {"origin": "null"}),
+        ("PUT", f"/api/runs/{RUN}/", {"name": "evil"}, browser("same-site", mode="cors", destination="empty")),
+        ("DELETE", f"/api/runs/{RUN}/", None, EVIL),
+        ("OPTIONS", f"/api/runs/{RUN}/", None, {**EVIL, "access-control-request-method": "DELETE"}),
+    ],
+)
+def test_the_real_aim_does_nothing_for_another_origin(
+    aim: Server, method: str, path: str, body: object, headers: dict[str, str]
+) -> None:
+    """Nor is anything of an answer shared with it; the run stays as it is."""
+    before = aim.ask(f"/api/runs/{RUN}/info/").body
+    answer = aim.ask(path, method=method, body=body, headers=headers)
+    assert answer.status == 403
+    assert answer.body.startswith(b"refused: ")
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert aim.ask(f"/api/runs/{RUN}/info/").body == before
+
+
+def test_the_real_aim_serves_its_own_page_behind_a_proxy(aim: Server) -> None:
+    """A tag is made from it, and seen by a client that sends no such header."""
+    own = {"origin": "https://aim.example.com", "x-forwarded-host": "aim.example.com", "x-forwarded-proto": "https"}
+    path = f"/api/runs/{RUN}/tags/new/"
+    assert aim.ask(path, method="POST", body={"tag_name": "mine"}, headers=own).status == 200
+    assert b"mine" in aim.ask("/api/tags/").body
+    without = {"origin": "https://aim.example.com"}
+    assert aim.ask(path, method="POST", body={"tag_name": "other"}, headers=without).status == 403
+    assert b"other" not in aim.ask("/api/tags/").body
+
+
+def test_the_real_aim_opens_by_a_link(aim: Server) -> None:
+    """With the policy of a page, and no permission of CORS."""
+    answer = aim.ask("/runs", headers=browser("cross-site"))
+    assert answer.status == 200
+    assert b"/ml/aim/static-files/" in answer.body
+    assert "'sha256-" in answer.headers["content-security-policy"]
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_the_real_aim_lets_every_origin_in_if_it_is_not_wrapped(store: Path) -> None:
+    """What is refused above would be done: the refusals are the wrapper's."""
+    with serving(store, "--bare") as bare:
+        answer = bare.ask("/api/projects/", headers=EVIL)
+        assert answer.headers["access-control-allow-origin"] == "https://evil.example"
+        assert answer.headers["access-control-allow-credentials"] == "true"
+        preflight = {**EVIL, "access-control-request-method": "DELETE"}
+        assert bare.ask(f"/api/runs/{RUN}/", method="OPTIONS", headers=preflight).status == 200
+        tag = {"tag_name": "of evil.example"}
+        assert bare.ask(f"/api/runs/{RUN}/tags/new/", method="POST", body=tag, headers=EVIL).status == 200

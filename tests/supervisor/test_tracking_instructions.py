@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from examples import distributed, existing_claim, remote_tracking, report, shared_volume
-from tests.aim_environment import ENVIRONMENT, MISSING, ROOT
-from tests.sandbox import skip
+from tests.harness.aim_environment import ENVIRONMENT, MISSING, ROOT
+from tests.harness.sandbox import skip
 from tests.supervisor.attacks import ATTACKS
 
 HERE = Path(__file__).parent
@@ -260,6 +260,26 @@ def test_only_the_routes_of_the_client_are_served(bare: TrackingServer) -> None:
     routes = json.loads(run(PYTHON, "-c", _ROUTES, folder=bare.folder, **environment))
     assert {route for route, let_through in routes.items() if let_through} == set(NEEDED)
     assert {"GET /docs", "GET /openapi.json"} <= set(routes)
+
+
+_QUERY = """
+import sys
+from types import SimpleNamespace
+from aim.storage.query import RestrictedPythonQuery
+from supervisor.patches.tracking_requests import application
+
+if sys.argv[1] == "restricted":
+    application()
+run = SimpleNamespace(archived=False, db=SimpleNamespace(engine=1))
+print(bool(RestrictedPythonQuery("run.db.engine == 1").check(run=run)))
+"""
+
+
+def test_queries_are_guarded_in_this_process_too(bare: TrackingServer) -> None:
+    """A second line: if an instruction evaluated one after all, it would reach nothing."""
+    environment = {"PYTHONPATH": str(ROOT / "constructs_lib")}
+    for mode, found in (("bare", "True"), ("restricted", "False")):
+        assert run(PYTHON, "-c", _QUERY, mode, folder=bare.folder, **environment).splitlines()[-1] == found
 
 
 def recorded(server: TrackingServer) -> Any:

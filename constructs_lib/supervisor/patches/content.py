@@ -24,8 +24,9 @@ _PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.23.4/full/"
 
 _POLICY = {
     "default-src": "'none'",
-    # pyodide is WebAssembly
-    "script-src": f"'self' {_PYODIDE} 'wasm-unsafe-eval'",
+    # plotly compiles the shaders of its WebGL figures (a scatter of more than 1,000 points is one) by `new Function`;
+    # text that a browser takes for a script, or for a link or handler with one, is none without 'unsafe-inline'
+    "script-src": f"'self' {_PYODIDE} 'unsafe-eval'",
     "style-src": "'self' 'unsafe-inline' https://fonts.googleapis.com",
     "font-src": "'self' data: https://fonts.gstatic.com",
     # images and sounds of runs, and exported charts
@@ -33,10 +34,12 @@ _POLICY = {
     "media-src": "'self' data: blob:",
     "manifest-src": "'self'",
     "worker-src": "'self' blob:",
-    # packages that a report imports, and the news on Aim's front page
-    "connect-src": f"'self' {_PYODIDE} https://pypi.org https://files.pythonhosted.org "
+    # packages that a report imports, maps in figures, and the news on Aim's front page
+    "connect-src": f"'self' {_PYODIDE} https://pypi.org https://files.pythonhosted.org https://cdn.plot.ly "
+    "https://a.tile.openstreetmap.org https://b.tile.openstreetmap.org "
     "https://api.github.com/repos/aimhubio/aim/releases",
-    "form-action": "'self'",
+    # the UI sends forms by fetch() alone
+    "form-action": "'none'",
     "base-uri": "'none'",
     # a notebook server that has Aim below its own origin may embed it
     "frame-ancestors": "'self'",

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from . import check_version
 from .asgi import App, Message, Receive, Scope, Send, values
+from .queries import restrict_queries
 from .tracking import IDENTIFIER, REFUSALS, restrict_instructions
 
 _RESOURCE_ROUTES = rf"get-resource|read-instruction|write-instruction|release-resource/{IDENTIFIER}"
@@ -27,6 +28,7 @@ def application() -> App:
     """Make the ASGI application of the tracking server; the environment has its repository and base path, as Aim's."""
     check_version()
     restrict_instructions()
+    restrict_queries()  # a second line: no instruction that is let through evaluates a query
     from aim.ext.transport.config import AIM_SERVER_BASE_PATH
     from aim.ext.transport.server import create_app
 

@@ -16,7 +16,7 @@ import yaml
 from app.errors import InputError
 from app.synthesis import synth
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "repository: https://git.example.com/ml/aim.git\nrevision: main\n"
 FINE = "namespace: ml\nstorage: {size: 1Ti, dynamic: {}}\n"
 

@@ -17,11 +17,11 @@ import cdk8s
 import pytest
 import yaml
 
-from tests.building import aim_server, dynamic
-from tests.manifest_rules import Manifest, pod_of
-from tests.sandbox import Pod, assert_all_there, disk, fill, own, running, skip, training, wait_for, written
+from tests.harness.building import aim_server, dynamic
+from tests.harness.manifest_rules import Manifest, pod_of
+from tests.harness.sandbox import Pod, assert_all_there, disk, fill, own, running, skip, training, wait_for, written
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LOCK = ".aim/locks/structured_db_lock"
 
 

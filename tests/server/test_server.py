@@ -24,7 +24,7 @@ from constructs_lib import (
     attach,
 )
 from constructs_lib.plus import kplus
-from tests.building import aim_server, aim_storage, dynamic, rendered, storage
+from tests.harness.building import aim_server, aim_storage, dynamic, rendered, storage
 
 
 def serve(chart: cdk8s.Chart, **options: Any) -> AimServer:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.manifest_rules import Manifest
-from tests.sandbox import running
+from tests.harness.manifest_rules import Manifest
+from tests.harness.sandbox import running
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RUNS = 3_000
 _TIME = "2026-01-01 00:00:00.000000"
 

@@ -10,9 +10,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.manifest_rules import Manifest, pod_of, pod_template, problems
+from tests.harness.manifest_rules import Manifest, pod_of, pod_template, problems
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*(ROOT / "dist").glob("*.yaml"), *(ROOT / "tests/__snapshots__").rglob("*.yaml")])
 OLDEST = 27
 VERSIONS = [f"1.{minor}" for minor in range(OLDEST, int(kubernetes_validate.latest_version().split(".")[1]) + 1)]

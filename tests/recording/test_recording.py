@@ -13,11 +13,11 @@ import cdk8s
 import pytest
 
 from constructs_lib import TrackingOptions
-from tests.aim_environment import ENVIRONMENT
-from tests.building import aim_server, dynamic
-from tests.manifest_rules import Manifest, pod_of
-from tests.pages import going_on
-from tests.sandbox import CLIENT, Pod, assert_all_there, running, skip, training, wait_for, written
+from tests.harness.aim_environment import ENVIRONMENT
+from tests.harness.building import aim_server, dynamic
+from tests.harness.manifest_rules import Manifest, pod_of
+from tests.harness.pages import going_on
+from tests.harness.sandbox import CLIENT, Pod, assert_all_there, running, skip, training, wait_for, written
 
 TRACKING = 53800
 HEALTH = 53801

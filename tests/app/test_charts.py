@@ -13,7 +13,7 @@ from app.instances.chart import add_instance
 from app.instances.reading import read_instances
 from app.instances.schema import schema
 
-INSTANCES = Path(__file__).with_name("instances")
+INSTANCES = Path(__file__).resolve().parents[1] / "instances"
 
 
 def chart_of(tree: cdk8s.App, name: str) -> cdk8s.Chart:

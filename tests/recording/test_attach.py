@@ -9,8 +9,8 @@ from syrupy.assertion import SnapshotAssertion
 from constructs_lib import DynamicVolume, ExistingClaim, OptionError, Owner, attach, harden
 from constructs_lib.plus import kplus
 from constructs_lib.pods.patches import PodOrWorkload
-from tests.building import dynamic, rendered, storage
-from tests.pod_security import violations
+from tests.harness.building import dynamic, rendered, storage
+from tests.harness.pod_security import violations
 
 IMAGE = "registry.example.com/train:1"
 NONE = kplus.ContainerResources()

@@ -23,8 +23,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.aim_environment import ENVIRONMENT, MISSING
-from tests.manifest_rules import Manifest, pod_of
+from tests.harness.aim_environment import ENVIRONMENT, MISSING
+from tests.harness.manifest_rules import Manifest, pod_of
 
 PORT = 43800
 HEALTH_PORT = 43801

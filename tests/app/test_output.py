@@ -102,7 +102,7 @@ def test_the_guides_address_is_warned_about(instances: Path, tmp_path: Path) -> 
     environment = {"INSTANCES": str(instances), "CDK8S_OUTDIR": str(tmp_path / "dist")}
     done = subprocess.run(
         [sys.executable, "main.py"],
-        cwd=Path(__file__).resolve().parents[1],
+        cwd=Path(__file__).resolve().parents[2],
         env=environment,
         capture_output=True,
         text=True,

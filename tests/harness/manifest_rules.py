@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.pod_security import violations
+from tests.harness.pod_security import violations
 
 Manifest = dict[str, Any]
 

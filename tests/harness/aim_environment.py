@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = (ROOT / ".venv-aim").resolve()
 MISSING = "no Python 3.9 to 3.12 (but 3.12.0 to 3.12.2) on PATH: Aim has no wheels for others"
 

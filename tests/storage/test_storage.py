@@ -17,7 +17,7 @@ from constructs_lib import (
     SecretReference,
 )
 from constructs_lib.plus import kplus
-from tests.building import aim_storage, dynamic, rendered, storage
+from tests.harness.building import aim_storage, dynamic, rendered, storage
 
 
 def test_nfs(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from app.synthesis import synth
 from constructs_lib import NfsExport, OptionError, Resources, ServiceOptions
-from tests.building import aim_server, aim_storage
-from tests.manifest_rules import problems
+from tests.harness.building import aim_server, aim_storage
+from tests.harness.manifest_rules import problems
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)

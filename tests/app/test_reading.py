@@ -14,7 +14,7 @@ from app.instances.reference import reference
 from app.instances.schema import json_schema, schema
 from app.synthesis import synth
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FINE = "namespace: ml\nstorage: {size: 1Ti, nfs: {server: a, path: /aim}}\n"
 STORED = "namespace: ml\nstorage: {size: 1Ti, dynamic: {}}\n"
 

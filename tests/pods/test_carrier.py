@@ -13,9 +13,9 @@ import cdk8s
 import pytest
 
 from constructs_lib.supervisor import Refusal, version
-from tests.building import aim_server, dynamic, rendered
+from tests.harness.building import aim_server, dynamic, rendered
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "constructs_lib/supervisor"
 
 
