@@ -11,6 +11,7 @@ from typing import Any
 
 from . import Refusal, say
 from .child import report
+from .patches.indexing import protect_index
 from .patches.tracking_requests import application
 from .repository import is_complete
 from .sockets import bind
@@ -44,6 +45,7 @@ def _application(options: argparse.Namespace) -> Any:
     prepare_environment(options)
     os.environ[AIM_SERVER_BASE_PATH] = options.base_path
     os.environ[AIM_SERVER_MOUNTED_REPO_PATH] = options.repository
+    protect_index()
     return application()
 
 

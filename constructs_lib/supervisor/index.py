@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import Refusal, say
-from .patches.indexing import Damaged, Index, Locked, LostRuns, NoRoom, reason
+from .patches.indexing import Damaged, Index, Locked, NoRoom, reason
+from .patches.lost_runs import LostRuns
 from .watching import Runs
 
 HUNG_SECONDS = 300
@@ -30,7 +31,7 @@ _SLICE_SECONDS = 0.5
 """For so long the index is kept open for writing; a run can be deleted in the gaps."""
 
 _GAP_SECONDS = 0.05
-_LOST_SECONDS = 60
+_LOST_SECONDS = 30
 _READ_SECONDS = 3600
 """All of the index is read as often: a part that nobody reads may be damaged."""
 
@@ -55,7 +56,7 @@ class Status:
         text: what it is busy with, or kept from; empty while every run is indexed.
         runs: in the repository.
         running: of them, being written.
-        waiting: of them, yet to be indexed.
+        waiting: of them, yet to be indexed, where these are more than some.
         unreadable: of them, that cannot be read.
     """
 
@@ -214,7 +215,8 @@ class Indexer(threading.Thread):
     def _update(self, outdated: list[tuple[str, str]]) -> None:
         """Index runs; in slices, or nothing else could write the index meanwhile."""
         while outdated and not self._stopping.is_set():
-            self._report(f"indexing {len(outdated)} runs" if len(outdated) > _MANY else "", waiting=len(outdated))
+            if len(outdated) > _MANY:
+                self._report(f"indexing {len(outdated)} runs", waiting=len(outdated))
             with self._index.opened(_LOCK_SECONDS) as container:
                 end = time.monotonic() + _SLICE_SECONDS
                 while outdated and time.monotonic() < end:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,9 @@ _RUNS = Database(
     scripts="storage/migrations",
     remedy="restore the file from a backup; names, tags, experiments and notes of the runs are in it only",
 )
+_LIST_AGAIN = "import aim; r = aim.Repo('{}', init=True); [r.request_props(h, False) for h in r.list_all_runs()]"
+"""Adds a row for each run, under a default name."""
+
 _INTERFACE = Database(
     name="aim_db",
     scripts="web/migrations",
@@ -88,6 +92,7 @@ def prepare(volume: Path) -> None:
     complete = is_complete(repository, DATA_VERSION)
     if not complete:
         say(f"initialising the Aim repository in {volume}")
+        (repository / "VERSION").unlink(missing_ok=True)  # an empty one, at which Aim itself fails
     _make_folders(repository)
     if complete and not _outdated(repository):
         return
@@ -181,7 +186,9 @@ def _refuse_runs_without_database(repository: Path) -> None:
     with os.scandir(repository / "meta/chunks") as folders:
         count = sum(folder.is_dir() for folder in folders)
     if count:
-        raise Refusal(f"{repository / _RUNS.name} is missing or empty, and there are {count} runs: {_RUNS.remedy}")
+        code = _LIST_AGAIN.format(repository.parent)
+        reason = f"{repository / _RUNS.name} is missing or empty, and there are {count} runs: {_RUNS.remedy}"
+        raise Refusal(f'{reason}; without a backup, python -c "{code}" lists them under default names')
 
 
 def _upgrade(path: Path, database: Database) -> None:
@@ -201,6 +208,9 @@ def _creating_runs(repository: Path) -> Iterator[None]:
     path = repository / "locks/structured_db_lock"
     try:
         with SoftFileLock(str(path), timeout=_LOCK_SECONDS):
+            # before filelock 3.20 the file is empty: nobody could tell that the one of a killed process is stale
+            if not path.stat().st_size:
+                path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
             yield
     except Timeout:
         raise Refusal(f"{path} is held for {_LOCK_SECONDS} s: remove it when no trainer creates a run") from None

@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import os
+import random
 import signal
 import sys
 import threading
@@ -111,6 +112,49 @@ def run_hold(options: argparse.Namespace) -> None:
         tell(number=int(line))
 
 
+def run_churn(options: argparse.Namespace) -> None:
+    """Begin, end, resume and delete runs for some seconds, as trainers and users do; `number` seeds the choice."""
+    import aim
+    from aim.sdk.repo import Repo
+    from supervisor.patches.indexing import protect_index
+
+    protect_index()
+    mine: list[str] = []
+    choice, end = random.Random(options.number), time.monotonic() + options.seconds
+    while time.monotonic() < end:
+        action = choice.choice(["begin", "begin", "resume", "delete"]) if mine else "begin"
+        if action == "delete":
+            Repo.from_path(str(options.volume)).delete_run(mine.pop(choice.randrange(len(mine))))
+            continue
+        again = choice.choice(mine) if action == "resume" else None
+        time.sleep(0.6)  # Aim lists the runs that can be resumed twice a second
+        run = aim.Run(again, repo=str(options.volume), log_system_params=False, system_tracking_interval=None)
+        run["number"] = choice.randrange(1_000_000)
+        for step in range(choice.randrange(20)):
+            run.track(step, name="loss")
+        run.close()
+        mine = [*mine, run.hash] if not again else mine
+    tell(churned=len(mine))
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    """Tell which runs the index has another content of than their folders, does not have, or has without a folder."""
+    from aim.storage.encoding import encode_path
+    from aim.storage.rockscontainer import RocksContainer
+
+    def content(path: Path, run: str) -> dict[bytes, bytes]:
+        container = RocksContainer(str(path), read_only=True, skip_read_optimization=True)
+        return {key: bytes(value) for key, value in container.items(encode_path(("meta", "chunks", run)))}
+
+    meta = options.volume / ".aim/meta"
+    # a trainer that was killed while it made a run has left an empty folder
+    runs = {path.parent.name for path in (meta / "chunks").glob("*/CURRENT")}
+    index = RocksContainer(str(meta / "index"), read_only=True, skip_read_optimization=True).tree()
+    indexed = set(index.subtree(("meta", "chunks")).keys())
+    other = {run for run in runs & indexed if content(meta / "index", run) != content(meta / "chunks" / run, run)}
+    tell(other=sorted(other), missing=sorted(runs - indexed), ghosts=sorted(indexed - runs))
+
+
 def run_hold_index(options: argparse.Namespace) -> None:
     """Hold the lock of the index, as a second indexer does."""
     from supervisor.patches.indexing import Index
@@ -161,6 +205,7 @@ if __name__ == "__main__":
     parser.add_argument("volume", type=Path)
     parser.add_argument("--run")
     parser.add_argument("--number", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--protected", action="store_true")
     parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()

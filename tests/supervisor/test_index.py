@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import time
@@ -215,8 +216,20 @@ def test_a_run_whose_trainer_was_killed_is_closed(copy: Path) -> None:
     for check_in in (copy / ".aim/check_ins").glob(f"{run}-*"):
         check_in.unlink()
     with indexing(copy) as indexer:
-        indexer.wait_for(lambda: indexed(copy).get(run) == [0, True])
+        indexer.wait_for(lambda: indexed(copy).get(run) == [0, True], seconds=90)
     assert not (copy / ".aim/meta/progress" / run).exists()
+
+
+def test_a_run_that_has_not_checked_in_yet_goes_on(copy: Path) -> None:
+    """Its trainer has just made its file in `meta/progress`; it must not be taken for lost, and lose that."""
+    with role("hold", copy) as trainer:
+        run = trainer.await_told("run")
+        for check_in in (copy / ".aim/check_ins").glob(f"{run}-*"):
+            check_in.unlink()
+        with indexing(copy) as indexer:
+            indexer.await_indexed()
+            assert indexed(copy)[run] == [0, False]
+            assert (copy / ".aim/meta/progress" / run).exists()
 
 
 def test_new_running_and_ended_runs_are_found_within_seconds(copy: Path) -> None:
@@ -379,3 +392,20 @@ def test_bulk_indexing_survives_readers_deletions_and_kills(tmp_path: Path) -> N
         assert other.log.exists()
     assert runs_of(tmp_path).isdisjoint(deleted)
     assert len(runs_of(tmp_path)) == 395
+
+
+def test_nothing_is_lost_while_runs_come_and_go_and_everybody_is_killed(tmp_path: Path) -> None:
+    """In the end, the index has of each run what its folder has; SOAK_SECONDS makes it longer than half a minute."""
+    seconds = float(os.environ.get("SOAK_SECONDS", "30"))
+    done("prepare", tmp_path)
+    moments, end = random.Random(7), time.monotonic() + seconds
+    options = ("--seconds", seconds - 10)
+    with role("churn", tmp_path, *options) as one, role("churn", tmp_path, *options, "--number", 2) as other:
+        while time.monotonic() < end:
+            with indexing(tmp_path), role("churn", tmp_path, "--number", moments.randrange(1000)):
+                time.sleep(moments.uniform(4, 9))
+        assert one.await_told("churned")
+        assert other.await_told("churned")
+    nothing: dict[str, list[str]] = {"other": [], "missing": [], "ghosts": []}
+    with indexing(tmp_path) as indexer:
+        indexer.wait_for(lambda: done("compare", tmp_path) == nothing, seconds=120)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import time
@@ -122,6 +124,11 @@ def test_a_preparation_killed_at_any_moment_is_completed(tmp_path: Path) -> None
         with role("prepare", volume) as preparation:
             preparation.wait_for(lambda started=preparation: started.lines)  # type: ignore[misc]
             time.sleep(moments.uniform(0, 0.15))
+        lock = volume / ".aim/locks/structured_db_lock"
+        if lock.exists():  # `serve` removes it: it says whose it is
+            holder = [str(preparation.process.pid), socket.gethostname()]
+            assert lock.read_text(encoding="utf-8").splitlines()[:2] == holder
+            lock.unlink()
         assert done("prepare", volume) == {"prepared": True}
         assert version(volume / RUNS)
         assert version(volume / INTERFACE)
@@ -146,6 +153,10 @@ def test_runs_without_their_database_are_refused(copy: Path, text: str, lose: Ca
     reason = str(done("prepare", copy)["refused"])
     assert f"{copy / RUNS} is missing or empty, and there are 2 runs: restore the file from a backup" in reason
     assert not (copy / RUNS).exists() or not (copy / RUNS).stat().st_size
+    (way_out,) = re.findall(r'python -c "(.*?)" lists them under default names', reason)
+    subprocess.run([str(PYTHON), "-c", way_out], check=True)
+    assert done("prepare", copy) == {"prepared": True}
+    assert len(asked(copy / RUNS, "SELECT hash FROM run")) == 2
 
 
 def test_a_missing_database_is_made_where_there_are_no_runs(tmp_path: Path) -> None:

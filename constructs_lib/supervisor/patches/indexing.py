@@ -7,7 +7,6 @@ Wrong in Aim 3.29:
 * Readers open the index for writing, to tidy it up, and meet the indexer: "While lock file ...: Resource temporarily
   unavailable", "lock hold by current process". Here they open it for reading only, and wait for a lock when deleting.
 * A run is written to the index key by key after its former keys were deleted, so that a search finds half of it.
-* A run of a trainer that is gone is closed by a thread which ends when any other run ends in the same moment.
 """
 
 from __future__ import annotations
@@ -18,13 +17,11 @@ import gc
 import os
 import shutil
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable
 
-from .. import say
 from .asgi import App, Receive, Scope, Send
 
 _MARKER = ".corrupted"
@@ -245,57 +242,6 @@ def _retried(make: Callable[[], Any], *, seconds: float) -> Any:
                 raise
         gc.collect()
         time.sleep(_RETRY_SECONDS)
-
-
-class LostRuns:
-    """Closes runs whose trainer has not checked in for longer than it had announced.
-
-    Aim decides which; but it asks for each run's modification time, and ends when one has ended meanwhile. It also
-    lists all check-ins for each run, and gives a run up for good that was locked once.
-    """
-
-    def __init__(self, repository: Path) -> None:
-        from aim.sdk.repo import Repo
-        from aim.sdk.run_status_manager import RunStatusManager
-
-        self._manager = RunStatusManager(Repo.from_path(str(repository)))
-        self._check_ins = repository / "check_ins"
-        self._reported: set[str] = set()
-
-    def close(self, running: set[str]) -> None:
-        """Close those of the running ones that are lost; one that cannot be closed is logged, once."""
-        try:
-            self._manager.heartbeat_dir = _CheckIns(self._check_ins)
-        except OSError as error:  # without the check-ins, every run would seem to be lost
-            self._report(f"cannot tell which runs have lost their trainer: {error}")
-            return
-        for run in running:
-            self._close(run)
-
-    def _close(self, run: str) -> None:
-        try:
-            if self._manager._is_run_stalled(run):
-                self._manager._mark_run_as_terminated(run)
-        except Exception as error:  # noqa: BLE001  # one run must not keep the others from being closed
-            self._report(f"cannot close run {run}, whose trainer seems to be gone: {reason(error)}")
-
-    def _report(self, text: str) -> None:
-        if text not in self._reported:
-            say(text)
-        self._reported.add(text)
-
-
-class _CheckIns:
-    """A folder of check-ins that is listed once, whatever is asked of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._paths: dict[str, list[Path]] = defaultdict(list)
-        for path in folder.iterdir():
-            self._paths[path.name.partition("-")[0]].append(path)
-
-    def glob(self, pattern: str) -> list[Path]:
-        """Check-ins of a run, as Aim asks for them: `<run>-*-progress-*-*`."""
-        return [path for path in self._paths.get(pattern.partition("-")[0], ()) if path.match(pattern)]
 
 
 def protect_index() -> None:
