@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from constructs_lib.errors import require
 from constructs_lib.kubernetes.names import check_labels
-from constructs_lib.plus import kplus
+from constructs_lib.plus import ADDRESS_LABEL
 
 COMPONENT = "app.kubernetes.io/component"
 SERVER = "server"
@@ -28,6 +28,6 @@ def common_labels(instance: str, component: str) -> dict[str, str]:
 def check_extra_labels(labels: Mapping[str, str]) -> None:
     """Reject a user's labels that are invalid, or that would replace one that objects are found by."""
     check_labels("labels", labels)
-    for key in (*common_labels("", ""), kplus.Pod.ADDRESS_LABEL):
+    for key in (*common_labels("", ""), ADDRESS_LABEL):
         remedy = "leave it out: the instance is found by this label"
         require(key not in labels, f"labels[{key}]", labels.get(key), remedy)

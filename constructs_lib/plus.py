@@ -4,11 +4,25 @@ cdk8s-plus-27 is at the end of its line (2.9.5, May 2024). Everything takes it f
 change of this module and of snapshots. Charts that import from here move along.
 """
 
+import functools
+
 import cdk8s
 import cdk8s_plus_27 as kplus
 from cdk8s_plus_27 import k8s
 
-__all__ = ["k8s", "kplus", "remove_namespace"]
+__all__ = ["ADDRESS_LABEL", "k8s", "kplus", "quantity", "remove_namespace"]
+
+ADDRESS_LABEL: str = kplus.Pod.ADDRESS_LABEL
+"""Label by which cdk8s-plus finds the pods of a workload; read once, as each read is a message to Node.js."""
+
+
+@functools.cache
+def quantity(text: str) -> k8s.Quantity:
+    """Make a Kubernetes quantity: where cdk8s-plus expects one, it writes `null` for a text.
+
+    Made once for each text, as making one is a message to Node.js.
+    """
+    return k8s.Quantity.from_string(text)
 
 
 def remove_namespace(resource: kplus.Resource) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
-from urllib.parse import quote
 
 from constructs import Construct, IConstruct
 
 from constructs_lib.errors import OptionError
 
 _ID = "aim-registry"
-_OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +37,25 @@ class Entry:
         """Kind, namespace and name, as kubectl would be told: `Service ml/aim`."""
         return f"{self.kind} {self.place}/{self.name}" if self.place else f"{self.kind} {self.name}".strip()
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What two entries that cannot both be made have in common."""
+        return self.use, self.kind, self.place, self.name
+
+
+class _Registry(Construct):
+    """Holds the entries of a tree, as a child of its root: jsii keeps Python objects for as long as the process lives.
+
+    One construct for all entries, and not one for each: every call to a construct is a message to Node.js and back.
+
+    Attributes:
+        owners: paths of the constructs that have them.
+    """
+
+    def __init__(self, scope: IConstruct) -> None:
+        super().__init__(scope, _ID)  # type: ignore[arg-type]
+        self.owners: dict[tuple[str, ...], str] = {}
+
 
 def check_free(scope: Construct, entries: Sequence[Entry]) -> None:
     """Reject entries that another construct of the tree has.
@@ -47,26 +63,18 @@ def check_free(scope: Construct, entries: Sequence[Entry]) -> None:
     Raises:
         OptionError: names the entry and the construct that has it.
     """
-    registry = scope.node.root.node.try_find_child(_ID)
-    for entry in entries if registry else ():
-        found = registry.node.try_find_child(_id(entry))  # type: ignore[union-attr]
-        if found:
-            _reject(entry, found)
-
-
-def _reject(entry: Entry, found: IConstruct) -> NoReturn:
-    owner = next(each.data for each in found.node.metadata if each.type == _OWNER)
-    raise OptionError(entry.option, entry.what, entry.taken.format(owner=owner))
+    owners = _registry(scope).owners
+    for entry in entries:
+        if entry.key in owners:
+            raise OptionError(entry.option, entry.what, entry.taken.format(owner=owners[entry.key]))
 
 
 def take(owner: Construct, entries: Sequence[Entry]) -> None:
-    """Note that a construct has these entries; they are held by the tree itself, and are not in its output."""
-    root = owner.node.root
-    registry = root.node.try_find_child(_ID) or Construct(root, _ID)  # type: ignore[arg-type]
-    for entry in entries:
-        Construct(registry, _id(entry)).node.add_metadata(_OWNER, owner.node.path)  # type: ignore[arg-type]
+    """Note that a construct has these entries."""
+    _registry(owner).owners.update(dict.fromkeys((entry.key for entry in entries), owner.node.path))
 
 
-def _id(entry: Entry) -> str:
-    """An id: the tree would take a slash in it for a level."""
-    return quote(f"{entry.use} {entry.kind} {entry.place} {entry.name}", safe=" ")
+def _registry(scope: Construct) -> _Registry:
+    root = scope.node.root
+    found = root.node.try_find_child(_ID)
+    return found if isinstance(found, _Registry) else _Registry(root)

@@ -7,17 +7,15 @@ not a check of a constructor.
 from __future__ import annotations
 
 import jsii
-from constructs import Construct, IValidation
+from constructs import Construct, IConstruct, IValidation
 
 from constructs_lib.errors import OptionError
 
 _REMEDY = "write ClusterIP; or allowAnonymous (allow_anonymous) true: Aim has no login, whoever reaches it may use it"
 
-_KEPT: list[Exposure] = []
-"""Validations outlive the Python objects that added them: jsii lets go of what nobody else holds."""
+_ID = "aim-exposure"
 
 
-@jsii.implements(IValidation)
 class Exposure:
     """The ways by which a server is reached from outside.
 
@@ -34,14 +32,32 @@ class Exposure:
 
     def watch(self, server: Construct) -> None:
         """Validate with the tree that a server is in."""
-        server.node.add_validation(self)
-        _KEPT.append(self)
+        root = server.node.root
+        found = root.node.try_find_child(_ID)
+        (found if isinstance(found, _Watch) else _Watch(root)).exposures.append(self)
 
     def problems(self) -> list[OptionError]:
         """Ways that nobody has allowed."""
         ways = [] if self.allow_anonymous else self.ways
         return [OptionError(option, value, _REMEDY, construct=self.construct) for option, value in ways]
 
+
+@jsii.implements(IValidation)
+class _Watch(Construct):
+    """The one validation of a tree, for all of its servers.
+
+    cdk8s validates the whole tree once for each chart, and each validation is a message from Node.js and back: with one
+    for each server, a hundred charts took ten thousand.
+
+    Attributes:
+        exposures: of the servers in the tree.
+    """
+
+    def __init__(self, root: IConstruct) -> None:
+        super().__init__(root, _ID)  # type: ignore[arg-type]
+        self.exposures: list[Exposure] = []
+        self.node.add_validation(self)
+
     def validate(self) -> list[str]:
         """Messages for `app.synth()`, which raises them."""
-        return [f"{each.option}: {each.value!r}: {each.remedy}" for each in self.problems()]
+        return [str(problem) for each in self.exposures for problem in each.problems()]

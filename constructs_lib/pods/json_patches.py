@@ -18,8 +18,9 @@ PodOrWorkload = kplus.Pod | kplus.Workload
 
 def set_fields(workload: PodOrWorkload, fields: Mapping[str, object]) -> None:
     """Set fields, by JSON pointers below the pod's spec."""
-    for field, value in fields.items():
-        cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.add(f"{_spec(workload)}/{field}", value))
+    patches = [cdk8s.JsonPatch.add(f"{_spec(workload)}/{field}", value) for field, value in fields.items()]
+    if patches:
+        cdk8s.ApiObject.of(workload).add_json_patch(*patches)
 
 
 def remove_field(workload: PodOrWorkload, field: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TypedDict
 
 import cdk8s
 
 from constructs_lib.plus import kplus
 
-START_BUDGET = cdk8s.Duration.minutes(15)
+START_SECONDS = 15 * 60
 """Until the first answer: a former pod's grace period, the 90 s after which an NFSv4 server gives up the locks of a
 dead node, a migration over a slow NFS, and Aim's own 67 s on a tenth of a CPU (measured)."""
 
@@ -29,12 +30,13 @@ def health_probes(port: int) -> Probes:
     for the kubelet within a second after the first answer.
     """
     return {
-        "startup": _probe("/startz", port, period=1, failures=int(START_BUDGET.to_seconds())),
+        "startup": _probe("/startz", port, period=1, failures=START_SECONDS),
         "readiness": _probe("/readyz", port, period=5, failures=3),
         "liveness": _probe("/livez", port, period=10, failures=3),
     }
 
 
+@functools.cache  # of every pod alike, and each is a handful of messages to Node.js
 def _probe(path: str, port: int, *, period: int, failures: int) -> kplus.Probe:
     return kplus.Probe.from_http_get(
         path,

@@ -9,7 +9,7 @@ from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_key
 from constructs_lib.kubernetes.quantities import Quantity
 from constructs_lib.options import Amount
-from constructs_lib.plus import k8s
+from constructs_lib.plus import k8s, quantity
 
 _EPHEMERAL = "ephemeral-storage"
 _NATIVE = ("cpu", "memory", _EPHEMERAL)
@@ -47,11 +47,14 @@ class Resources:
         requests, limits = {**self.requests, _EPHEMERAL: "100Mi"}, {**self.limits, _EPHEMERAL: "1Gi"}
         return Resources(requests=requests, limits=limits)
 
-    def render(self) -> k8s.ResourceRequirements:
+    def render(self) -> dict[str, dict[str, k8s.Quantity]]:
         """The container's field; cdk8s-plus knows whole mebibytes only and fills in what is left out."""
-        return k8s.ResourceRequirements(
-            requests=_render(_parse("requests", self.requests)), limits=_render(_parse("limits", self.limits))
-        )
+        fields = {"requests": _parse("requests", self.requests), "limits": _parse("limits", self.limits)}
+        return {
+            field: {resource: quantity(str(amount)) for resource, amount in amounts.items()}
+            for field, amounts in fields.items()
+            if amounts
+        }
 
 
 def _parse(option: str, amounts: Mapping[str, Amount]) -> dict[str, Quantity]:
@@ -70,7 +73,3 @@ def _quantity(option: str, resource: str, text: Amount) -> Quantity:
     quantity = Quantity.parse(option, text, such_as="1")
     require(quantity.amount % 1 == 0, option, text, "write a whole number: a device is not shared")
     return quantity
-
-
-def _render(quantities: Mapping[str, Quantity]) -> dict[str, k8s.Quantity] | None:
-    return {resource: k8s.Quantity.from_string(str(quantity)) for resource, quantity in quantities.items()} or None

@@ -14,7 +14,7 @@ from constructs_lib.access.peers import check_ports
 from constructs_lib.errors import OptionError, below, reported_by, require
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.labels import SERVER, common_labels
-from constructs_lib.plus import kplus
+from constructs_lib.plus import ADDRESS_LABEL, kplus
 from constructs_lib.pods.aim_containers import AimContainers, Role
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
 from constructs_lib.pods.json_patches import PodOrWorkload
@@ -253,7 +253,7 @@ class AimServer(Construct):
         deployment.select(kplus.LabelSelector.of(labels=self._selector))
         # cdk8s-plus finds a workload's pods by this label, with a hash of the construct path in it: keep it working in
         # users' charts, but with a value that does not change when a construct moves
-        deployment.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim.{self.name}")
+        deployment.pod_metadata.add_label(ADDRESS_LABEL, f"aim.{self.name}")
         return deployment
 
     @property

@@ -11,7 +11,7 @@ from constructs import Construct
 from constructs_lib.errors import OptionError, reported_by, require
 from constructs_lib.kubernetes.names import check_instance_name, check_namespace
 from constructs_lib.labels import STORAGE, common_labels
-from constructs_lib.plus import k8s, kplus, remove_namespace
+from constructs_lib.plus import k8s, kplus, quantity, remove_namespace
 from constructs_lib.pods.owner import Owner
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.options import DEFAULT_STORAGE, StorageOptions
@@ -124,7 +124,7 @@ class AimStorage(Construct):
         )
         cdk8s.ApiObject.of(volume).add_json_patch(
             # cdk8s-plus takes whole gibibytes only, and a claimRef without a namespace never binds
-            cdk8s.JsonPatch.add("/spec/capacity", {"storage": k8s.Quantity.from_string(self._plan.size)}),
+            cdk8s.JsonPatch.add("/spec/capacity", {"storage": quantity(self._plan.size)}),
             cdk8s.JsonPatch.add("/spec/claimRef", claim),
             cdk8s.JsonPatch.add(f"/spec/{parts.field}", parts.value),
         )
@@ -143,7 +143,7 @@ class AimStorage(Construct):
             storage_class_name=self.source.storage_class_of_claim(self._plan.options.storage_class_name),
             volume=self.volume,
         )
-        request = k8s.ResourceRequirements(requests={"storage": k8s.Quantity.from_string(self._plan.size)})
+        request = {"requests": {"storage": quantity(self._plan.size)}}
         cdk8s.ApiObject.of(claim).add_json_patch(cdk8s.JsonPatch.add("/spec/resources", request))
         return claim
 
@@ -184,13 +184,14 @@ def _plan(chart: cdk8s.Chart, source: StorageSource, name: str, options: Storage
     check_instance_name("name", name)
     source.check()
     options.check()
-    _check_namespace(source, chart.namespace)
+    namespace = chart.namespace
+    _check_namespace(source, namespace)
     claim = source.existing_claim or options.claim_name or f"{name}-runs"
-    volume = options.volume_name or f"{chart.namespace}.{name}-runs"
-    place = chart.namespace or f"chart {chart.node.path}"
+    volume = options.volume_name or f"{namespace}.{name}-runs"
+    place = namespace or f"chart {chart.node.path}"
     return _Plan(
         options=options,
-        namespace=chart.namespace,
+        namespace=namespace,
         place=place,
         access_mode=_access_mode(source, options.access_mode),
         size=options.quantity if source.needs_size else "",
