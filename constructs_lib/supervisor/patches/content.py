@@ -1,4 +1,4 @@
-"""Tells browsers to run no script of a user's text, to send nothing elsewhere, and to show answers to no other page.
+"""Keeps browsers from running scripts of stored text, and from showing answers to other pages.
 
 Wrong in Aim: its UI shows text that anyone who records a run has chosen (texts as HTML, notes, figures) and runs the
 code of reports, on an origin from which every run can be read and deleted (PR #3333, unmerged; issue #3312). Answers
