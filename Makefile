@@ -1,6 +1,9 @@
 # `make synth` and `make test` are the whole set-up: they install what they need, in this folder.
 #
 #   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
+#   make new NAME=aim [STORAGE=nfs] [ACCESS=namespace]   a commented instance file to begin with
+#   make validate                                     whether the instance files can work; writes nothing
+#   make diff [AGAINST=revision|cluster] [MARKDOWN=1]    what they would change, and what cannot be applied or loses something
 #   make test                                         everything but lint, with the coverage of all but the supervisor
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
@@ -22,10 +25,19 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth test compat lint bench cluster cluster-down e2e image snapshots schema imports lock clean
+.PHONY: synth new validate diff test compat lint bench cluster cluster-down e2e image snapshots schema imports lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
+
+new: .venv/.app
+	@python -m app.instances.new "$(NAME)" $(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(if $(STORAGE),--storage "$(STORAGE)") $(if $(ACCESS),--access "$(ACCESS)")
+
+validate: .venv/.app
+	@python -m app.validate
+
+diff: .venv/.app
+	@python -m app.changes $(if $(AGAINST),--against "$(AGAINST)") $(if $(MARKDOWN),--markdown)
 
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
 	@python -m pytest --cov

@@ -37,14 +37,18 @@ def synth(instances: Path, outdir: Path) -> list[Path]:
     made = {source.file: source.path for source in sources}
     settings = Path(os.path.relpath(outdir.resolve().parent / SETTINGS))
     with staged(outdir) as staging:
-        _synth_instances(sources, staging)
+        write_instances(sources, staging)
         if settings.exists():
             made |= _synth_applications(sources, settings, staging)
         return publish(staging, outdir, made)
 
 
-def _synth_instances(sources: list[Source], staging: Path) -> None:
-    """Write the manifests of every instance, those of each cluster in its folder."""
+def write_instances(sources: list[Source], staging: Path) -> None:
+    """Write the manifests of every instance, those of each cluster in its folder.
+
+    Raises:
+        InputError: a value that cannot work, or two instances with one store.
+    """
     served: dict[str, Source] = {}
     for cluster, here in groupby(sorted(sources, key=_cluster), key=_cluster):
         tree = cdk8s.App(outdir=str(staging / cluster))

@@ -113,10 +113,7 @@ def _check_clusters(sources: Sequence[Source]) -> None:
 
 
 def _read(file: Path, shared: Mapping[str, object]) -> Source:
-    if file.stem == Path(DEFAULTS).stem:
-        raise InputError(f"{file}: rename the file: what instances share is in {DEFAULTS}, and is no instance")
-    if not _STEM.fullmatch(file.stem):
-        raise InputError(f"{file}: name the file with lower-case letters, digits and '-', such as aim.yaml")
+    check_stem(file)
     content = load_mapping(file, keys="namespace and storage")
     try:
         instance = validated(Instance, filled(Instance, merged(Instance, shared, content)))
@@ -128,6 +125,18 @@ def _read(file: Path, shared: Mapping[str, object]) -> Source:
         errors = [(error["loc"] if error["type"] != "missing" else (), error) for error in invalid.errors()]
         raise InputError("\n".join(describe(_said_in(file, content, key), error) for key, error in errors)) from None
     return Source(path=file, instance=instance, own=content)
+
+
+def check_stem(file: Path) -> None:
+    """Refuse a file name that no instance file can have.
+
+    Raises:
+        InputError: says which names can be.
+    """
+    if file.stem == Path(DEFAULTS).stem:
+        raise InputError(f"{file}: rename the file: what instances share is in {DEFAULTS}, and is no instance")
+    if not _STEM.fullmatch(file.stem):
+        raise InputError(f"{file}: name the file with lower-case letters, digits and '-', such as aim.yaml")
 
 
 def filled(model: Model, content: Mapping[str, object], where: str = "") -> dict[str, object]:

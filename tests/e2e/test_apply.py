@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.changes.__main__ import main
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance
 from tests.e2e.kube import Manifest
@@ -109,3 +110,17 @@ def _refused(path: Path, namespace: str, config: str) -> str:
     text = yaml.safe_dump_all(manifests)
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     return f"{done.returncode} {done.stderr}" if done.returncode or done.stderr else ""
+
+
+def test_a_change_is_told_against_the_cluster_before_it_is_applied(
+    namespace: str, folder: Path, volumes: Volumes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make diff AGAINST=cluster`: nothing after an apply, then the change and what the API server would refuse."""
+    manifest = instance(namespace, volumes.host_path(namespace))
+    kube.kubectl("apply", "-f", kube.synthesized(folder, aim=manifest))
+    monkeypatch.setattr("sys.argv", ["make diff", "--against", "cluster"])
+    for storage, code, said in (("1Gi", 0, "no change"), ("1Mi", 3, "a claim cannot shrink")):
+        (folder / "aim.yaml").write_text(yaml.safe_dump(manifest).replace("1Gi", storage), encoding="utf-8")
+        monkeypatch.setenv("INSTANCES", str(folder / "aim.yaml"))
+        assert main() == code
+        assert said in capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""What a change does to the manifests, before it is applied: `make diff`."""

@@ -1,0 +1,131 @@
+"""Manifests as objects, by kind, namespace and name: of a folder, of a Git revision, or of a cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from app.errors import InputError
+
+Manifest = Mapping[str, Any]
+
+_APPLICATIONS = "argocd"
+"""Folder of Argo CD's Applications in the output: they say where the manifests are, and change no instance."""
+
+_OF_THE_CLUSTER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
+"""Metadata that an API server adds."""
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Annotation of what `kubectl apply` applied; with server-side apply there is none."""
+
+
+class Key(NamedTuple):
+    """What tells an object from every other one."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Spell it as kubectl would be told: `Service ml/aim`."""
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+Objects = dict[Key, Manifest]
+
+
+def objects_in(folder: Path) -> Objects:
+    """Read the manifests of a folder."""
+    files = sorted(file for file in folder.rglob("*.k8s.yaml") if _APPLICATIONS not in file.relative_to(folder).parts)
+    return _objects(manifest for file in files for manifest in _documents(file.read_text(encoding="utf-8")))
+
+
+def objects_at(revision: str, folder: Path) -> Objects:
+    """Read the manifests that a folder had at a Git revision.
+
+    Raises:
+        InputError: Git knows no such revision, or the folder is in no repository.
+    """
+    listing = _run("git", "-C", str(folder.parent), "ls-tree", "-r", "--name-only", revision, f"./{folder.name}/")
+    names = [
+        name for name in listing.splitlines() if name.endswith(".k8s.yaml") and _APPLICATIONS not in Path(name).parts
+    ]
+    texts = (_run("git", "-C", str(folder.parent), "show", f"{revision}:./{name}") for name in names)
+    return _objects(manifest for text in texts for manifest in _documents(text))
+
+
+def objects_of_cluster(wanted: Objects) -> tuple[Objects, Objects]:
+    """Ask kubectl's cluster for objects: as they are, and as the API server would make them of the manifests.
+
+    The server fills in defaults on both sides, so that only a real change is one. What it refuses is compared as it is
+    written: in a namespace that does not exist yet, nothing can be tried.
+
+    Raises:
+        InputError: kubectl is missing, or reaches no cluster.
+    """
+    living, applied = {}, {}
+    for key, manifest in wanted.items():
+        found = _kubectl("get", "--ignore-not-found", given=manifest)
+        if found:
+            living[key] = _without_metadata(found)
+        applied[key] = _tried(manifest, found) if found else manifest
+    return living, applied
+
+
+def _tried(manifest: Manifest, living: Manifest) -> Manifest:
+    """Apply a manifest without effect, in the way in which the object was applied before.
+
+    The other way would keep fields that the manifest no longer has: they belong to whoever wrote them.
+    """
+    by_client = _LAST_APPLIED in living["metadata"].get("annotations", {})
+    options = [] if by_client else ["--server-side", "--force-conflicts"]
+    try:
+        return _without_metadata(_kubectl("apply", "--dry-run=server", *options, given=manifest))
+    except InputError:  # of an immutable field, which the warnings name
+        return _without_metadata(_merged(living, manifest))
+
+
+def _merged(living: Manifest, wanted: Manifest) -> Manifest:
+    both = {key: (living[key], value) for key, value in wanted.items() if isinstance(living.get(key), Mapping)}
+    return {**living, **wanted, **{key: _merged(old, new) for key, (old, new) in both.items()}}
+
+
+def _kubectl(verb: str, *options: str, given: Manifest) -> Manifest:
+    text = _run("kubectl", verb, *options, "--filename=-", "--output=json", given=json.dumps(given))
+    answer: Manifest = json.loads(text or "{}")
+    items = answer.get("items", [answer])
+    return items[0] if items else {}
+
+
+def _run(*command: str, given: str = "") -> str:
+    try:
+        return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+    except FileNotFoundError:
+        raise InputError(f"{command[0]}: not on PATH; install it") from None
+    except subprocess.CalledProcessError as error:
+        raise InputError(f"{' '.join(command[:3])}: {error.stderr.strip()}") from None
+
+
+def _documents(text: str) -> Iterator[Manifest]:
+    return (document for document in YAML(typ="safe").load_all(text) if document)
+
+
+def _objects(manifests: Iterable[Manifest]) -> Objects:
+    return {_key(manifest): manifest for manifest in manifests}
+
+
+def _key(manifest: Manifest) -> Key:
+    metadata = manifest["metadata"]
+    return Key(manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def _without_metadata(manifest: Manifest) -> Manifest:
+    metadata = {key: value for key, value in manifest["metadata"].items() if key not in _OF_THE_CLUSTER}
+    annotations = {key: value for key, value in metadata.pop("annotations", {}).items() if key != _LAST_APPLIED}
+    rest = {key: value for key, value in manifest.items() if key != "status"}
+    return {**rest, "metadata": {**metadata, "annotations": annotations}}

@@ -1,0 +1,95 @@
+"""Writes a commented instance file that is valid: `make new`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.errors import InputError
+from app.instances.model import Instance, Server, Storage
+from app.instances.reading import check_stem, read_instances
+from app.models import Model, texts_of
+
+_STORAGES = {
+    "nfs": "{server: nfs.example.com, path: /aim}",
+    "csi": "{driver: csi.example.com, volumeHandle: handle}",
+    "dynamic": "{}",
+    "existingClaim": "{name: runs}",
+    "hostPath": "{path: /srv/aim, node: node-1}",
+}
+_BESIDE = {"existingClaim": ("accessMode", "ReadWriteMany")}
+"""What a storage needs besides its source, where that is not the size."""
+_ACCESS = {
+    "namespace": "",
+    "anybody": "  allowAnonymous: true\n  service: {type: LoadBalancer}\n",
+}
+_WIDTH = 100
+
+
+def instance_file(*, namespace: str, storage: str, access: str) -> str:
+    """Make the text of an instance file; the comments are the texts of the reference."""
+    return "".join(_lines(namespace, storage, access))
+
+
+def _lines(namespace: str, storage: str, access: str) -> Iterator[str]:
+    yield "# yaml-language-server: $schema=schema.json\n"
+    yield f"{_comment(Instance, 'namespace')}namespace: {namespace}\nstorage:\n"
+    key, value = _BESIDE.get(storage, ("size", "100Gi"))
+    yield f"{_comment(Storage, key, '  ')}  {key}: {value}\n"
+    yield f"{_comment(Storage, storage, '  ')}  {storage}: {_STORAGES[storage]}\n"
+    yield f"server:\n{_comment(Server, 'allowAnonymous', '  ') if _ACCESS[access] else ''}{_ACCESS[access]}"
+    yield f"{_comment(Server, 'workers', '  ')}  workers: 2\n"
+    yield f"{_comment(Server, 'tracking', '  ')}  # tracking: {{}}\n"
+
+
+def _comment(model: Model, key: str, indent: str = "") -> str:
+    lines = textwrap.wrap(texts_of(model)[key], _WIDTH)
+    return "".join(f"{indent}# {line}\n" for line in lines)
+
+
+def write(folder: Path, name: str, *, namespace: str, storage: str, access: str) -> Path:
+    """Write the file of a new instance.
+
+    Raises:
+        InputError: the name cannot be one, or there is such a file.
+    """
+    file = folder / f"{name}.yaml"
+    check_stem(file)
+    if file.exists():
+        raise InputError(f"{file}: exists; choose another NAME, or change that file")
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(instance_file(namespace=namespace, storage=storage, access=access), encoding="utf-8")
+    return file
+
+
+def main() -> int:
+    """Write a file, read it as `make synth` will, and say what to do next."""
+    parser = argparse.ArgumentParser(prog="make new", description=__doc__)
+    parser.add_argument("name", help="of the instance, and of its file")
+    parser.add_argument("--namespace", help="default: the name")
+    parser.add_argument("--storage", choices=_STORAGES, default="nfs")
+    parser.add_argument("--access", choices=_ACCESS, default="namespace")
+    options = parser.parse_args()
+    folder = Path(os.environ.get("INSTANCES") or "instances")
+    try:
+        file = write(
+            folder,
+            options.name,
+            namespace=options.namespace or options.name,
+            storage=options.storage,
+            access=options.access,
+        )
+        read_instances(file)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{file}: set what is yours in it, then run make synth, and kubectl apply -f dist")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
