@@ -7,6 +7,7 @@
 #   make test                                         everything but lint, with the coverage of all but the supervisor
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
+#   make audit                                        checkov and kube-score: nothing found but what is answered
 #   make bench                                        what synthesis costs, and serving against the guide
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
 #   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
@@ -25,7 +26,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth new validate diff test compat lint bench cluster cluster-down e2e image snapshots schema imports lock clean
+.PHONY: synth new validate diff test compat lint audit bench cluster cluster-down e2e image snapshots schema imports lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
@@ -57,6 +58,13 @@ lint: .venv/.dev
 	mypy
 	hadolint image/Dockerfile
 	git grep --files-with-matches --extended-regexp '^#!.*sh$$' | xargs shellcheck tests/e2e/cluster/env.sh
+
+# checkov in an environment of its own: it and cdk8s want different versions of the same libraries. kube-score asks for two
+# replicas and a rolling update, which would be two servers on one store; and as checkov, for images that are always pulled
+audit: .venv/.dev
+	@uvx --quiet --python $(PYTHON) checkov==3.3.30 --config-file .checkov.yaml --directory dist --directory image
+	go run github.com/zegl/kube-score/cmd/kube-score@v1.20.0 score --output-format ci dist/*.k8s.yaml \
+		--ignore-test container-image-pull-policy,deployment-strategy,deployment-replicas | { grep -v '^.\(OK\|SKIPPED\)' || true; }
 
 bench: .venv/.dev .venv-aim/bin/aim
 	@python -m bench
