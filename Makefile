@@ -32,13 +32,14 @@ synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
 
 new: .venv/.app
-	@python -m app.instances.new "$(NAME)" $(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(if $(STORAGE),--storage "$(STORAGE)") $(if $(ACCESS),--access "$(ACCESS)")
+	@[ -n "$(NAME)" ] || { echo "make new: NAME is missing: make new NAME=vision" >&2; exit 1; }
+	python -m app.instances.new "$(NAME)" $(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(if $(STORAGE),--storage "$(STORAGE)") $(if $(ACCESS),--access "$(ACCESS)")
 
 validate: .venv/.app
 	@python -m app.validate
 
 diff: .venv/.app
-	@python -m app.changes $(if $(AGAINST),--against "$(AGAINST)") $(if $(MARKDOWN),--markdown)
+	@CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python -m app.changes $(if $(AGAINST),--against "$(AGAINST)") $(if $(MARKDOWN),--markdown)
 
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
 	@python -m pytest --cov

@@ -1,4 +1,4 @@
-"""Says whether instance files can work, and writes nothing: `make validate`."""
+"""Checks the instance files, and writes nothing: `make validate`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.synthesis import write_instances
 
 
 def main() -> int:
-    """Do all that `make synth` does, in a folder that is thrown away."""
+    """Do what `make synth` does with them, in a folder that is thrown away; not with `argocd.yaml` and the output."""
     try:
         sources = read_instances(Path(os.environ.get("INSTANCES") or "instances"))
         with tempfile.TemporaryDirectory() as folder:
@@ -21,7 +21,7 @@ def main() -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
-    print(*(f"{source.path}: can work" for source in sources), sep="\n")
+    print(*(f"{source.path}: valid" for source in sources), sep="\n")
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from deepdiff import DeepDiff
+from deepdiff.helper import notpresent
 
 from app.changes.manifests import Key, Manifest, Objects
 
@@ -68,9 +69,8 @@ def _fields(before: Manifest, after: Manifest) -> Iterator[Field]:
     levels = [level for kind in tree.values() for level in kind]
     for level in sorted(levels, key=lambda level: [str(part) for part in level.path(output_format="list")]):
         path = ".".join(str(part) for part in level.path(output_format="list"))
-        # deepdiff has an object of its own for "not there"
-        before_, after_ = (None if "not present" in str(side) else side for side in (level.t1, level.t2))
-        yield Field(path=path, before=before_, after=after_)
+        old, new = (None if isinstance(side, type(notpresent)) else side for side in (level.t1, level.t2))
+        yield Field(path=path, before=old, after=new)
 
 
 def _named(value: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,15 +26,17 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class Key(NamedTuple):
-    """What tells an object from every other one."""
+    """Identity of an object."""
 
+    cluster: str
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        """Spell it as kubectl would be told: `Service ml/aim`."""
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        """Spell it as kubectl does, after the cluster, where there are several: `north: Service ml/aim`."""
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.cluster}: {self.kind} {name}" if self.cluster else f"{self.kind} {name}"
 
 
 Objects = dict[Key, Manifest]
@@ -41,8 +44,8 @@ Objects = dict[Key, Manifest]
 
 def objects_in(folder: Path) -> Objects:
     """Read the manifests of a folder."""
-    files = sorted(file for file in folder.rglob("*.k8s.yaml") if _APPLICATIONS not in file.relative_to(folder).parts)
-    return _objects(manifest for file in files for manifest in _documents(file.read_text(encoding="utf-8")))
+    files = {file.relative_to(folder): file for file in sorted(folder.rglob("*.k8s.yaml"))}
+    return _objects({name: file.read_text(encoding="utf-8") for name, file in files.items()})
 
 
 def objects_at(revision: str, folder: Path) -> Objects:
@@ -52,11 +55,9 @@ def objects_at(revision: str, folder: Path) -> Objects:
         InputError: Git knows no such revision, or the folder is in no repository.
     """
     listing = _run("git", "-C", str(folder.parent), "ls-tree", "-r", "--name-only", revision, f"./{folder.name}/")
-    names = [
-        name for name in listing.splitlines() if name.endswith(".k8s.yaml") and _APPLICATIONS not in Path(name).parts
-    ]
-    texts = (_run("git", "-C", str(folder.parent), "show", f"{revision}:./{name}") for name in names)
-    return _objects(manifest for text in texts for manifest in _documents(text))
+    names = [name for name in listing.splitlines() if name.endswith(".k8s.yaml")]
+    texts = [_run("git", "-C", str(folder.parent), "show", f"{revision}:./{name}") for name in names]
+    return _objects({Path(name).relative_to(folder.name): text for name, text in zip(names, texts, strict=True)})
 
 
 def objects_of_cluster(wanted: Objects) -> tuple[Objects, Objects]:
@@ -66,33 +67,37 @@ def objects_of_cluster(wanted: Objects) -> tuple[Objects, Objects]:
     written: in a namespace that does not exist yet, nothing can be tried.
 
     Raises:
-        InputError: kubectl is missing, or reaches no cluster.
+        InputError: kubectl is missing, or reaches no cluster; or the instance files are for several.
     """
-    living, applied = {}, {}
+    clusters = sorted({key.cluster for key in wanted})
+    if len(clusters) > 1:
+        raise InputError(f"the instance files are for {', '.join(clusters)}; name those of one: INSTANCES=file")
+    live, applied = {}, {}
     for key, manifest in wanted.items():
         found = _kubectl("get", "--ignore-not-found", given=manifest)
         if found:
-            living[key] = _without_metadata(found)
+            live[key] = _without_server_fields(found)
         applied[key] = _tried(manifest, found) if found else manifest
-    return living, applied
+    return live, applied
 
 
-def _tried(manifest: Manifest, living: Manifest) -> Manifest:
+def _tried(manifest: Manifest, live: Manifest) -> Manifest:
     """Apply a manifest without effect, in the way in which the object was applied before.
 
     The other way would keep fields that the manifest no longer has: they belong to whoever wrote them.
     """
-    by_client = _LAST_APPLIED in living["metadata"].get("annotations", {})
+    by_client = _LAST_APPLIED in live["metadata"].get("annotations", {})
     options = [] if by_client else ["--server-side", "--force-conflicts"]
     try:
-        return _without_metadata(_kubectl("apply", "--dry-run=server", *options, given=manifest))
-    except InputError:  # of an immutable field, which the warnings name
-        return _without_metadata(_merged(living, manifest))
+        return _without_server_fields(_kubectl("apply", "--dry-run=server", *options, given=manifest))
+    except InputError as refused:  # where a field is immutable, the warnings name it as well
+        print(refused, file=sys.stderr)
+        return _without_server_fields(_merged(live, manifest))
 
 
-def _merged(living: Manifest, wanted: Manifest) -> Manifest:
-    both = {key: (living[key], value) for key, value in wanted.items() if isinstance(living.get(key), Mapping)}
-    return {**living, **wanted, **{key: _merged(old, new) for key, (old, new) in both.items()}}
+def _merged(live: Manifest, wanted: Manifest) -> Manifest:
+    both = {key: (live[key], value) for key, value in wanted.items() if isinstance(live.get(key), Mapping)}
+    return {**live, **wanted, **{key: _merged(old, new) for key, (old, new) in both.items()}}
 
 
 def _kubectl(verb: str, *options: str, given: Manifest) -> Manifest:
@@ -115,16 +120,22 @@ def _documents(text: str) -> Iterator[Manifest]:
     return (document for document in YAML(typ="safe").load_all(text) if document)
 
 
-def _objects(manifests: Iterable[Manifest]) -> Objects:
-    return {_key(manifest): manifest for manifest in manifests}
+def _objects(texts: Mapping[Path, str]) -> Objects:
+    """Read the objects of files, whose names are relative to the output: its folders are clusters."""
+    return {
+        _key(str(file.parent).removeprefix("."), manifest): manifest
+        for file, text in texts.items()
+        if _APPLICATIONS not in file.parts
+        for manifest in _documents(text)
+    }
 
 
-def _key(manifest: Manifest) -> Key:
+def _key(cluster: str, manifest: Manifest) -> Key:
     metadata = manifest["metadata"]
-    return Key(manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+    return Key(cluster, manifest["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
-def _without_metadata(manifest: Manifest) -> Manifest:
+def _without_server_fields(manifest: Manifest) -> Manifest:
     metadata = {key: value for key, value in manifest["metadata"].items() if key not in _OF_THE_CLUSTER}
     annotations = {key: value for key, value in metadata.pop("annotations", {}).items() if key != _LAST_APPLIED}
     rest = {key: value for key, value in manifest.items() if key != "status"}

@@ -52,12 +52,17 @@ def _reason(difference: Difference, field: Field) -> str:
     if kind == "ConfigMap" and difference.before.get("immutable") and path.startswith("data"):
         return "the ConfigMap is immutable; its name should have changed with its content"
     if kind == "PersistentVolume" and path.startswith(tuple(f"spec.{source}" for source in _SOURCES)):
-        return "the source of a volume cannot be changed; docs/operations.md has the way (undoing a wrong address)"
+        return 'the source of a volume cannot be changed; docs/operations.md: "A volume that does not bind again"'
     if kind == "PersistentVolumeClaim" and path.startswith("spec.") and not path.startswith("spec.resources"):
         return "a claim cannot be changed but for a larger size"
-    if kind == "PersistentVolumeClaim" and path.startswith("spec.resources") and _shrinks(field):
-        return "a claim cannot shrink"
+    if kind == "PersistentVolumeClaim" and path.startswith("spec.resources"):
+        return "a claim cannot shrink" if _shrinks(field) else _fixed(difference)
     return ""
+
+
+def _fixed(difference: Difference) -> str:
+    """Whether a claim names its volume in the manifest: such a volume has one size, and so has the claim."""
+    return "the size of a static volume is fixed" if "volumeName" in difference.after["spec"] else ""
 
 
 def _shrinks(field: Field) -> bool:
@@ -83,7 +88,8 @@ def _lost(difference: Difference, all_: Sequence[Difference]) -> Iterator[str]:
         to = moved or renamed
         yield f"{to} takes its place, without its runs; {stays}" if to else f"no instance has it any more; {stays}"
     elif key.kind == "Deployment":
-        yield f"the server is gone from the manifests{f': {moved} takes its place' if moved else ''}"
+        to = moved or renamed
+        yield f"the server is gone from the manifests{f': {to} takes its place' if to else ''}"
 
 
 def _instance(difference: Difference) -> str:
@@ -94,6 +100,9 @@ def _instance(difference: Difference) -> str:
 def _opened(difference: Difference, _: Sequence[Difference]) -> Iterator[str]:
     """Ways in that were not there."""
     kind, name = difference.key.kind, difference.key.name
+    type_ = difference.after.get("spec", {}).get("type")
+    if difference.happens == "added" and kind == "Service" and type_ not in {None, "ClusterIP"}:
+        yield f"the Service can be reached from outside the cluster: it is a {type_}"
     if difference.happens == "added" and kind in _OPENS:
         yield f"{kind} {name} opens the server to whoever reaches its controller"
     for field in difference.fields:

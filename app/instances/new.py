@@ -13,6 +13,8 @@ from app.errors import InputError
 from app.instances.model import Instance, Server, Storage
 from app.instances.reading import check_stem, read_instances
 from app.models import Model, texts_of
+from constructs_lib.errors import OptionError
+from constructs_lib.kubernetes.names import check_namespace
 
 _STORAGES = {
     "nfs": "{server: nfs.example.com, path: /aim}",
@@ -56,18 +58,20 @@ def write(folder: Path, name: str, *, namespace: str, storage: str, access: str)
 
     Raises:
         InputError: the name cannot be one, or there is such a file.
+        OptionError: the namespace cannot be one.
     """
     file = folder / f"{name}.yaml"
     check_stem(file)
     if file.exists():
         raise InputError(f"{file}: exists; choose another NAME, or change that file")
+    check_namespace("namespace", namespace)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(instance_file(namespace=namespace, storage=storage, access=access), encoding="utf-8")
     return file
 
 
 def main() -> int:
-    """Write a file, read it as `make synth` will, and say what to do next."""
+    """Write a file, read it together with the other instance files, and say what to do next."""
     parser = argparse.ArgumentParser(prog="make new", description=__doc__)
     parser.add_argument("name", help="of the instance, and of its file")
     parser.add_argument("--namespace", help="default: the name")
@@ -83,8 +87,8 @@ def main() -> int:
             storage=options.storage,
             access=options.access,
         )
-        read_instances(file)
-    except InputError as error:
+        read_instances(folder)
+    except (InputError, OptionError) as error:
         print(error, file=sys.stderr)
         return 1
     print(f"{file}: set what is yours in it, then run make synth, and kubectl apply -f dist")

@@ -174,12 +174,18 @@ def _check_one_of(model: Model, content: object, result: Mapping[str, object], w
 
 
 def _said_in(file: Path, content: object, key: Iterable[object]) -> Path:
-    shared = file.with_name(DEFAULTS)
+    """Find the file that a key is in: the shared one, where that has it and the instance's own does not."""
+    key, shared = list(key), file.with_name(DEFAULTS)
+    elsewhere = not _has(content, key) and shared.exists() and _has(_load(shared), key)
+    return shared if elsewhere else file
+
+
+def _has(content: object, key: Iterable[object]) -> bool:
     for part in key:
         if isinstance(content, Mapping) and part not in content:
-            return shared if shared.exists() else file
+            return False
         content = content[part] if isinstance(content, Mapping) else None
-    return file
+    return True
 
 
 def load_mapping(file: Path, *, keys: str = "") -> dict[str, object]:

@@ -74,6 +74,7 @@ def test_a_change_is_told_field_by_field(repository: Path, capsys: pytest.Captur
     ("before", "after", "said"),
     [
         ("1Ti", "1Gi", "PersistentVolumeClaim ml/aim-runs: changed*a claim cannot shrink"),
+        ("1Ti", "2Ti", "PersistentVolumeClaim ml/aim-runs: changed*the size of a static volume is fixed"),
         ("/aim}", "/runs}", "PersistentVolume ml.aim-runs: changed*the source of a volume cannot be changed"),
         ("1Ti,", "1Ti, accessMode: ReadWriteOnce,", "spec.accessModes.0: a claim cannot be changed but for"),
         ("namespace: ml", "namespace: ai", "PersistentVolumeClaim ml/aim-runs: removed*ai/aim-runs takes its place, w"),
@@ -100,7 +101,10 @@ def test_what_cannot_be_applied_or_loses_or_opens_something_is_a_warning(
 
 
 def test_a_larger_claim_is_no_warning(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Claims grow where the storage class allows it."""
+    """Those of dynamic volumes grow, where the storage class allows it."""
+    rewrite(repository, ("nfs: {server: nfs.example.com, path: /aim}", "dynamic: {}"))
+    synth(repository / "instances", repository / "dist")
+    commit(repository)
     rewrite(repository, ("1Ti", "2Ti"))
     assert main() == 1
     assert "WARNING" not in capsys.readouterr().out
@@ -118,13 +122,13 @@ def test_a_former_revision_is_compared_with(
     repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`make diff AGAINST=revision`."""
-    rewrite(repository, ("1Ti", "2Ti"))
+    rewrite(repository, ("workers: 2", "workers: 3"))
     synth(repository / "instances", repository / "dist")
     commit(repository)
     assert main() == 0
     monkeypatch.setattr("sys.argv", ["make diff", "--against", "HEAD~1", "--markdown"])
     assert main() == 1
-    assert "  * `spec.capacity.storage`: `1Ti -> 2Ti`" in capsys.readouterr().out
+    assert "  * `spec.template.spec.containers.aim.command.11`: `2 -> 3`" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -144,3 +148,28 @@ def test_input_that_cannot_work_is_one_line(
         rewrite(repository, ("1Ti", "many"))
     assert main() == 2
     assert said in capsys.readouterr().err
+
+
+def test_instances_of_several_clusters_are_told_apart(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two may have one namespace and name; and kubectl asks one cluster at a time."""
+    for cluster in ("north", "south"):
+        text = FINE.replace("/aim}", f"/{cluster}}}") + f"name: aim\ncluster: {cluster}\n"
+        (repository / f"instances/{cluster}.yaml").write_text(text, encoding="utf-8")
+    (repository / "instances/aim.yaml").unlink()
+    main()
+    said = capsys.readouterr().out
+    assert "north: Deployment ml/aim: added" in said
+    assert "south: Deployment ml/aim: added" in said
+    monkeypatch.setattr("sys.argv", ["make diff", "--against", "cluster"])
+    assert main() == 2
+    assert "the instance files are for north, south; name those of one" in capsys.readouterr().err
+
+
+def test_a_new_server_that_others_reach_is_a_warning(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is there from the beginning, and no change of a field."""
+    text = FINE.replace("/aim}", "/b}").replace("ClusterIP}", "LoadBalancer}\n  allowAnonymous: true")
+    (repository / "instances/b.yaml").write_text(text, encoding="utf-8")
+    assert main() == 3
+    assert "can be reached from outside the cluster: it is a LoadBalancer" in capsys.readouterr().out

@@ -36,7 +36,7 @@ def test_a_new_instance_file_can_work_as_it_is(
     assert new(monkeypatch, "runs", "--storage", storage, "--access", access) == 0
     assert "then run make synth" in capsys.readouterr().out
     assert validate.main() == 0
-    assert capsys.readouterr().out == f"{folder}/runs.yaml: can work\n"
+    assert capsys.readouterr().out == f"{folder}/runs.yaml: valid\n"
 
 
 def test_comments_are_the_texts_of_the_reference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
