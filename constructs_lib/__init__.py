@@ -5,7 +5,11 @@
 makes a pod that Pod Security "restricted" admits.
 """
 
+from constructs_lib.access.ingress import IngressOptions, IssuerRef
+from constructs_lib.access.login import Login
+from constructs_lib.access.login_options import DEFAULT_LOGIN_IMAGE, LoginOptions, OidcEndpoints, OidcOptions
 from constructs_lib.access.peers import Destination, IpBlock, Peer, Selector
+from constructs_lib.access.route import ParentRef, RouteOptions
 from constructs_lib.errors import OptionError
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
@@ -42,6 +46,7 @@ from constructs_lib.storage.storage import AimStorage
 
 __all__ = [
     "DEFAULT_IMAGE",
+    "DEFAULT_LOGIN_IMAGE",
     "DEFAULT_RESOURCES",
     "DEFAULT_TRACKING_RESOURCES",
     "REPOSITORY",
@@ -59,14 +64,22 @@ __all__ = [
     "HostAlias",
     "HostPath",
     "ImageOptions",
+    "IngressOptions",
     "IpBlock",
+    "IssuerRef",
     "KeyRef",
+    "Login",
+    "LoginOptions",
     "NfsExport",
+    "OidcEndpoints",
+    "OidcOptions",
     "OptionError",
     "Owner",
+    "ParentRef",
     "Peer",
     "PodOptions",
     "Resources",
+    "RouteOptions",
     "SecretReference",
     "Selector",
     "ServerOptions",

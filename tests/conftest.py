@@ -68,7 +68,7 @@ def written(chart: cdk8s.Chart) -> str:
 
 def shortened(manifest: dict[str, Any]) -> dict[str, Any]:
     """A manifest with one file for all those of the supervisor."""
-    if manifest["kind"] == "ConfigMap":
+    if manifest["kind"] == "ConfigMap" and "__init__.py" in manifest["data"]:
         return {**manifest, "data": {"__init__.py": "(and all other files, as in dist)"}}
     for volume in (pod_template(manifest) or {"spec": {}})["spec"].get("volumes", []):
         if volume["name"] == "supervisor":

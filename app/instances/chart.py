@@ -73,6 +73,10 @@ def _open(server: library.AimServer, options: Server) -> None:
         server.allow_to(destination.render(server, f"To-{where}"), ports=destination.ports)
     if options.tracking:
         _add_tracking(server, options)
+    if options.ingress:
+        server.expose_via_ingress(options.ingress)
+    if options.route:
+        server.expose_via_route(options.route)
 
 
 def _add_tracking(server: library.AimServer, options: Server) -> None:

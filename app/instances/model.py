@@ -16,8 +16,10 @@ from constructs_lib import (
     ExistingClaim,
     HostPath,
     ImageOptions,
+    IngressOptions,
     NfsExport,
     Peer,
+    RouteOptions,
     ServerOptions,
     StorageOptions,
     TrackingOptions,
@@ -59,6 +61,10 @@ class Server(ServerOptions):
 
     tracking: Tracking | None = field(default=None, metadata=_BARE)
     """Aim's tracking server beside it, which records runs over the network: `tracking: {}`. Default: none."""
+    ingress: IngressOptions | None = None
+    """An Ingress that leads a host name to it. Default: none."""
+    route: RouteOptions | None = None
+    """An HTTPRoute of the Gateway API that leads host names to it. Default: none."""
     allow_from: Sequence[Peer] = ()
     """Who may open it besides the pods of the same namespace. Default: nobody."""
     allow_to: Sequence[Destination] = ()

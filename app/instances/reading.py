@@ -286,6 +286,10 @@ def describe(file: Path, error: ErrorDetails, model: Model = Instance) -> str:
         return f"{file}: {key}: unknown key; {advice}"
     if error["type"] == "missing":
         return f"{file}: {key}: missing; write it"
+    if error["type"] == "dataclass_type":
+        # what was written is not repeated: it may be a secret, where the name of one belongs
+        known = _known_keys(error["loc"], model)
+        return f"{file}: {key}: is a {type(error['input']).__name__}; write a mapping with keys of {', '.join(known)}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{file}: {key}: {brief(error['input'])}: {message}"
 

@@ -11,7 +11,7 @@ from constructs import Construct, IConstruct, IValidation
 
 from constructs_lib.errors import OptionError
 
-_REMEDY = "write ClusterIP; or allowAnonymous (allow_anonymous) true: Aim has no login, whoever reaches it may use it"
+_REMEDY = "write login, so that nobody comes in without; or allowAnonymous (allow_anonymous) true: Aim has no login"
 
 _ID = "aim-exposure"
 
@@ -21,13 +21,15 @@ class Exposure:
 
     Attributes:
         construct: path of the server.
-        allow_anonymous: whether they are meant.
+        allow_anonymous: whether they are meant without a login.
+        login: whether there is one.
         ways: option and value by which each was opened.
     """
 
-    def __init__(self, *, construct: str, allow_anonymous: bool) -> None:
+    def __init__(self, *, construct: str, allow_anonymous: bool, login: bool) -> None:
         self.construct = construct
         self.allow_anonymous = allow_anonymous
+        self.login = login
         self.ways: list[tuple[str, str]] = []
 
     def watch(self, server: Construct) -> None:
@@ -38,7 +40,7 @@ class Exposure:
 
     def problems(self) -> list[OptionError]:
         """Ways that nobody has allowed."""
-        ways = [] if self.allow_anonymous else self.ways
+        ways = [] if self.login or self.allow_anonymous else self.ways
         return [OptionError(option, value, _REMEDY, construct=self.construct) for option, value in ways]
 
 

@@ -9,6 +9,9 @@ from constructs import Construct
 
 from constructs_lib.plus import kplus
 
+_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+"""Networks of clusters and clouds, their metadata services among them."""
+
 
 class NetworkRules(Construct):
     """A NetworkPolicy that closes both ways, until peers are named.
@@ -41,6 +44,14 @@ class NetworkRules(Construct):
         """Let pods, namespaces or addresses come in to a port."""
         for peer in peers:
             self.policy.add_ingress_rule(peer, [kplus.NetworkPolicyPort.tcp(port)])
+
+    def allow_to_public(self, ports: Sequence[int]) -> None:
+        """Let the pods reach TCP ports of public addresses, and the cluster's DNS."""
+        public = [
+            kplus.NetworkPolicyIpBlock.ipv4(self, "PublicIpv4", "0.0.0.0/0", list(_PRIVATE)),
+            kplus.NetworkPolicyIpBlock.ipv6(self, "PublicIpv6", "2000::/3"),
+        ]
+        self.allow_to(public, ports)
 
     def allow_to(self, peers: Sequence[kplus.INetworkPolicyPeer], ports: Sequence[int]) -> None:
         """Let the pods reach TCP ports of pods, namespaces or addresses, and the cluster's DNS."""

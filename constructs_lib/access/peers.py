@@ -12,7 +12,7 @@ from constructs import Construct
 from constructs_lib.errors import below, check_list, check_whole, require
 from constructs_lib.kubernetes.addresses import check_cidr
 from constructs_lib.kubernetes.names import check_labels
-from constructs_lib.options import Port, check_one_of
+from constructs_lib.options import Port, check_one_of, indexed
 from constructs_lib.plus import kplus
 
 
@@ -109,6 +109,13 @@ class Destination(Peer):
         """Reject what cannot be a peer, and what cannot be ports."""
         Peer.check(self)  # `super()` does not work in a class that dataclass has made anew for its slots
         check_ports("ports", self.ports)
+
+
+def check_peers(option: str, peers: Sequence[Peer]) -> None:
+    """Reject what cannot be peers."""
+    for peer, where in indexed(option, peers):
+        with below(where):
+            peer.check()
 
 
 def check_ports(option: str, ports: Sequence[int]) -> None:

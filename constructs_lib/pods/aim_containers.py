@@ -35,6 +35,7 @@ class Role:
         health_port: that the kubelet asks; no Service and no network rule leads to it.
         base_path: what every URL starts with; empty for none.
         arguments: further ones.
+        loopback: whether clients reach it from within the pod only, as a login is in front of it.
     """
 
     name: str
@@ -45,21 +46,21 @@ class Role:
     health_port: int
     base_path: str = ""
     arguments: Sequence[str] = ()
+    loopback: bool = False
 
     def command(self, supervisor: Supervisor) -> list[str]:
         """Make the command of the container."""
         ports = ["--port", str(self.port), "--health-port", str(self.health_port)]
         base_path = ["--base-path", self.base_path] if self.base_path else []
+        host = ["--host", "127.0.0.1"] if self.loopback else []
         start = ["python3", "-m", "supervisor", self.name, "--repository", REPOSITORY]
-        return [*start, *ports, *self.arguments, *supervisor.options, *base_path]
+        return [*start, *ports, *host, *self.arguments, *supervisor.options, *base_path]
 
     @property
     def ports(self) -> list[kplus.ContainerPort]:
-        """Both ports, in the container."""
-        return [
-            kplus.ContainerPort(name=self.port_name, number=self.port),
-            kplus.ContainerPort(name=self.health_name, number=self.health_port),
-        ]
+        """Ports that are reached from outside of the pod: that of clients, and that of the kubelet."""
+        health = kplus.ContainerPort(name=self.health_name, number=self.health_port)
+        return [health] if self.loopback else [kplus.ContainerPort(name=self.port_name, number=self.port), health]
 
 
 class AimContainers:

@@ -60,6 +60,7 @@ class AimPod:
         name: str = "main",
         image: ImageOptions,
         command: Sequence[str] | None = None,
+        args: Sequence[str] | None = None,
         working_dir: str | None = None,
         ports: Sequence[kplus.ContainerPort] = (),
         probes: Probes = NO_PROBES,
@@ -74,6 +75,7 @@ class AimPod:
             name: of the container, unique in the pod. Default: `main`.
             image: what it runs on; the pod gets its pull secrets.
             command: instead of the image's entry point. Default: that one.
+            args: of it. Default: the image's.
             working_dir: Default: the image's.
             ports: that it listens on. Default: none.
             probes: of the kubelet. Default: none.
@@ -94,6 +96,7 @@ class AimPod:
             image=image.image,
             image_pull_policy=_POLICIES[image.image_pull_policy],
             command=list(command) if command else None,
+            args=list(args) if args else None,
             working_dir=working_dir,
             ports=list(ports) or None,
             # cdk8s-plus writes its own where there are none

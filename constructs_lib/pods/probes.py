@@ -36,6 +36,15 @@ def health_probes(port: int) -> Probes:
     }
 
 
+def page_probes(path: str, port: int) -> Probes:
+    """Make the three probes of a container without a supervisor, on a page that costs nothing."""
+    return {
+        "startup": _probe(path, port, period=1, failures=60),
+        "readiness": _probe(path, port, period=5, failures=3),
+        "liveness": _probe(path, port, period=10, failures=3),
+    }
+
+
 @functools.cache  # of every pod alike, and each is a handful of messages to Node.js
 def _probe(path: str, port: int, *, period: int, failures: int) -> kplus.Probe:
     return kplus.Probe.from_http_get(

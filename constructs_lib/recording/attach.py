@@ -9,7 +9,7 @@ from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import kplus
 from constructs_lib.pods.json_patches import PodOrWorkload, path_of_volume, remove_defaults, remove_field, set_fields
 from constructs_lib.pods.pod import REPOSITORY
-from constructs_lib.recording.variable import check_unset, set_repository
+from constructs_lib.recording.variable import check_free, set_repository
 from constructs_lib.storage.storage import AimStorage
 
 
@@ -38,7 +38,7 @@ def attach(workload: PodOrWorkload, storage: AimStorage, *, share_node: bool = F
         _check_access(storage, share_node=share_node)
         _check_user(workload, storage)
         for container in workload.containers:
-            check_unset(container)
+            check_free(container)
             for mount in container.mounts:
                 _check_mount(storage, mount)
     _mount(workload, storage)

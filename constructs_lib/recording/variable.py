@@ -9,15 +9,16 @@ VARIABLE = "AIM_REPO"
 """Names the repository to a container: `aim.Run(repo=os.environ["AIM_REPO"])`. Aim itself reads no variable."""
 
 
-def check_unset(container: kplus.Container) -> None:
-    """Reject a container that has the variable already."""
-    taken = container.env.variables.get(VARIABLE)
-    value = taken and (taken.value or "from elsewhere")
-    remedy = f"leave {VARIABLE} out, and attach or connect a container once: it records into one repository"
-    require(taken is None, f"containers[{container.name}].env[{VARIABLE}]", value, remedy)
+def check_free(container: kplus.Container, *others: str) -> None:
+    """Reject a container that has the variable already, or another one that is to be added with it."""
+    for name in (VARIABLE, *others):
+        taken = container.env.variables.get(name)
+        value = taken and (taken.value or "from elsewhere")
+        remedy = f"leave {name} out, and attach or connect a container once: it records into one repository"
+        require(taken is None, f"containers[{container.name}].env[{name}]", value, remedy)
 
 
 def set_repository(container: kplus.Container, repository: str) -> None:
     """Tell a container where to record: a folder, or the URL of a tracking server."""
-    check_unset(container)
+    check_free(container)
     container.env.add_variable(VARIABLE, kplus.EnvValue.from_value(repository))

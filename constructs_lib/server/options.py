@@ -8,7 +8,8 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from constructs_lib.errors import require
+from constructs_lib.access.login_options import LoginOptions
+from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_annotations, check_deployment_name, check_object_name
 from constructs_lib.labels import check_extra_labels
 from constructs_lib.options import Port, check_bounds
@@ -45,6 +46,9 @@ class TrackingOptions:
     """Of the Service. Default: 53800."""
     base_path: str = ""
     """What every URL starts with, such as /track; a proxy in front must not strip it. Default: nothing."""
+    without_login: bool = False
+    """Let who the network rules admit record without credentials, though the server has a login; from outside of the
+    cluster they are needed all the same. Default: false."""
     resources: Resources = DEFAULT_TRACKING_RESOURCES
     """Requests and limits of its container. Default: 256Mi to 1Gi of memory, 100m to 1 CPU; ephemeral-storage as
     beside it."""
@@ -79,12 +83,14 @@ class ServerOptions(PodOptions):
     """No pod at all, for a restore or maintenance. Default: false."""
     service: ServiceOptions = DEFAULT_SERVICE
     """How it is reached."""
+    login: LoginOptions | None = None
+    """A login in front of it and of tracking, in the same pod; nothing is answered without. Default: none."""
     resources: Resources = DEFAULT_RESOURCES
     """Requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU. Where they say nothing
     of ephemeral-storage, 100Mi to 1Gi are added: the server has a /tmp of its own."""
     allow_anonymous: bool = False
-    """Required to be true for NodePort and LoadBalancer, which then admit every address: Aim has no login. A ClusterIP
-    Service stays as it is. Default: false."""
+    """Let the server be reached from outside without a `login`, by NodePort, LoadBalancer, Ingress or HTTPRoute. A
+    ClusterIP Service alone stays as it is. Default: false."""
     deployment_name: str | None = None
     """Name of the Deployment and the NetworkPolicy, at most 242 characters. Default: the instance's name."""
     supervisor: SupervisorSource = "ConfigMap"
@@ -109,6 +115,9 @@ class ServerOptions(PodOptions):
         check_base_path("base_path", self.base_path)
         check_host_names("allowed_hosts", self.allowed_hosts)
         self.service.check()
+        if self.login:
+            with below("login"):
+                self.login.check()
         self.resources.check()
         self._check_names()
         check_extra_labels(self.labels)

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cdk8s
 from constructs import Construct
 
 from constructs_lib.access.exposure import Exposure
+from constructs_lib.access.ingress import IngressOptions
+from constructs_lib.access.login import LOGIN_PORT, Login
+from constructs_lib.access.login_options import OidcOptions
 from constructs_lib.access.network import NetworkRules, default_peers
 from constructs_lib.access.peers import check_ports
+from constructs_lib.access.route import RouteOptions
 from constructs_lib.errors import OptionError, below, reported_by, require
-from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import ADDRESS_LABEL, kplus
-from constructs_lib.pods.aim_containers import AimContainers, Role
+from constructs_lib.pods.aim_containers import AimContainers
+from constructs_lib.pods.environment import KeyRef
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
 from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.pod import AimPod, add_variable
 from constructs_lib.pods.security import pod_security_context
-from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
-from constructs_lib.recording.variable import check_unset, set_repository
-from constructs_lib.registry import Entry, check_free, take
+from constructs_lib.pods.supervisor_configmap import Supervisor
+from constructs_lib.recording.connect import connect
+from constructs_lib.registry import check_free, take
 from constructs_lib.server.front import Front
 from constructs_lib.server.options import DEFAULT_SERVER, DEFAULT_TRACKING, ServerOptions, TrackingOptions
+from constructs_lib.server.outside import Inside, Outside
+from constructs_lib.server.plan import resolve
 from constructs_lib.server.tracking import AimTracking, Neighbour
 from constructs_lib.storage.storage import AimStorage
-
-PORT = 43800
-"""Port of Aim's web server in the pod."""
-
-HEALTH_PORT = 43801
-"""Port on which the supervisor answers the kubelet."""
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
 """From SIGTERM to SIGKILL: the supervisor gives running queries 30 s, and ends within 45 s whatever happens."""
@@ -40,18 +40,15 @@ GRACE_PERIOD = cdk8s.Duration.seconds(60)
 PROGRESS_DEADLINE = cdk8s.Duration.minutes(20)
 """Until Kubernetes calls a roll-out stuck: longer than a start may take."""
 
-_AMD64 = {"kubernetes.io/arch": "amd64"}
-
-_ONE_SERVER = "it is already served by {owner}; one store has one server"
-
 
 class AimServer(Construct):
     """One Aim server on one storage: a Deployment, a Service, and a NetworkPolicy that closes both ways.
 
     There is one pod and no `replicas`: Aim's store has one indexer, and a second one kills it or corrupts the index.
 
-    Aim has no login: the policy admits the pods of the same namespace only, until `allow_from` admits more. Aim itself
-    calls nobody, and the node mounts the volume: the pod reaches nothing until `allow_to` names it.
+    Aim has no login: the policy admits the pods of the same namespace only, until `allow_from` admits more. With
+    `options.login`, one is in front of it, and Aim listens within the pod only. Aim itself calls nobody, and the node
+    mounts the volume: the pod reaches nothing until `allow_to` names it, but the provider of a login.
 
     Attributes:
         name: name of the instance.
@@ -65,7 +62,9 @@ class AimServer(Construct):
         front: the container and port that clients reach.
         host: name of the Service within the cluster, such as `aim.ml.svc`.
         url: where the server is reached within the cluster, such as `http://aim.ml.svc/`.
+        login: in front of it; None without `options.login`.
         exposure: the ways by which it is reached from outside the cluster.
+        outside: its Ingress and HTTPRoute.
         tracking: records runs over the network; None until `add_tracking`.
     """
 
@@ -80,7 +79,9 @@ class AimServer(Construct):
     front: Front
     host: str
     url: str
+    login: Login | None
     exposure: Exposure
+    outside: Outside
     tracking: AimTracking | None
 
     def __init__(
@@ -107,7 +108,7 @@ class AimServer(Construct):
             OptionError: an option that cannot work, a storage of another namespace, or one that has a server already.
         """
         with reported_by(scope, id):
-            plan = _plan(cdk8s.Chart.of(scope), storage, storage.name if name is None else name, image, options)
+            plan = resolve(cdk8s.Chart.of(scope), storage, storage.name if name is None else name, image, options)
             check_free(scope, plan.entries)
         super().__init__(scope, id)
         take(self, plan.entries)
@@ -116,8 +117,10 @@ class AimServer(Construct):
         # before the Deployment: kubectl applies in the order of the file
         metadata = self._metadata(plan.config_map)
         self.supervisor = Supervisor(self, "Supervisor", source=options.supervisor, metadata=metadata)
+        self.login = self._make_login()
         self._make_pod()
         self._make_access()
+        self.outside = self._make_outside()
         self.tracking = None
 
     def add_tracking(self, options: TrackingOptions = DEFAULT_TRACKING) -> AimTracking:
@@ -135,11 +138,15 @@ class AimServer(Construct):
             existing = self.tracking and self.tracking.url
             require(not existing, "url", existing, "call add_tracking() once: it is server.tracking from then on")
             options.check()
+            remedy = "call add_tracking() before the server is exposed: its paths lead there, too"
+            require(not self.outside.urls, "url", self.outside.urls, remedy)
+            self._check_without_login(options)
             taken = {each.port for each in self.service.ports}
             require(options.port not in taken, "port", options.port, "write another one: it is the web server's")
         neighbour = Neighbour(
             containers=self._containers,
-            front=self.front,
+            web=self._web,
+            login=self.login,
             service=self.service,
             rules=self._rules,
             host=self.host,
@@ -147,6 +154,32 @@ class AimServer(Construct):
         )
         self.tracking = AimTracking(self, "Tracking", beside=neighbour, options=options)
         return self.tracking
+
+    def expose_via_ingress(self, options: IngressOptions) -> cdk8s.ApiObject:
+        """Have an Ingress lead a host name to the server, and to tracking; returns it.
+
+        The server answers to the names of the Ingress and of its Service only, from then on. Without a login and
+        `allow_anonymous`, the tree is refused.
+
+        Raises:
+            OptionError: an option that cannot work, or a second Ingress.
+        """
+        with reported_by(self), below("ingress"):
+            self.outside.check_ingress(options)
+        return self.outside.add_ingress(options, self.tracking)
+
+    def expose_via_route(self, options: RouteOptions) -> cdk8s.ApiObject:
+        """Have Gateways lead host names to the server, and to tracking, by an HTTPRoute; returns it.
+
+        The server answers to these names and those of its Service only, from then on. Without a login and
+        `allow_anonymous`, the tree is refused.
+
+        Raises:
+            OptionError: an option that cannot work, or a second route.
+        """
+        with reported_by(self), below("route"):
+            self.outside.check_route(options)
+        return self.outside.add_route(options, self.tracking)
 
     @property
     def tracking_url(self) -> str:
@@ -160,21 +193,25 @@ class AimServer(Construct):
                 raise OptionError("tracking", None, "call add_tracking() first")
         return self.tracking.url
 
-    def connect(self, workload: PodOrWorkload) -> None:
+    def connect(self, workload: PodOrWorkload, *, credentials: KeyRef | None = None) -> None:
         """Let the containers of a workload record over the network: `aim.Run(repo=os.environ["AIM_REPO"])`.
 
         A workload of another namespace must be admitted too, by `tracking.allow_from`.
 
+        Args:
+            workload: with all of its containers.
+            credentials: key of a Secret in the workload's namespace that holds `user:token`, for the login; `make
+                login` prints one. Default: none, where there is no login.
+
         Raises:
-            OptionError: there is no tracking server, or a container has that variable already.
+            OptionError: there is no tracking server, no credentials for a login, or a container that has the variable.
         """
         url = self.tracking_url
         with reported_by(workload):
-            require(workload.containers, "containers", [], "add the containers first: those that it has can record")
-            for container in workload.containers:
-                check_unset(container)
-        for container in workload.containers:
-            set_repository(container, url)
+            remedy = "name a Secret with user:token, which the login of the server asks for"
+            needed = self.tracking is not None and self.tracking.needs_credentials
+            require(credentials or not needed, "credentials", None, remedy)
+            connect(workload, url, credentials)
 
     def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
         """Let more open it than the pods of the same namespace; returns the policy.
@@ -213,7 +250,12 @@ class AimServer(Construct):
         container = self._containers.add(self._plan.role, options.resources)
         for variable in options.env:
             add_variable(self.deployment, container, variable)
+        self._web = container
         self.front = Front(container=container, name=self._plan.role.port_name, port=self._plan.role.port)
+        if self.login and options.login:
+            image, own_user = replace(self._plan.image, image=options.login.image), self.storage.owner is not None
+            login = self.login.add_to(self.pod, image=image, upstream=self.front.port, own_user=own_user)
+            self.front = Front(container=login, name=self.front.name, port=LOGIN_PORT)
 
     def _make_access(self) -> None:
         plan, service = self._plan, self._plan.options.service
@@ -229,11 +271,53 @@ class AimServer(Construct):
         pods = kplus.Pods.select(self, "Pods", labels=self._selector)
         self._rules = NetworkRules(self, "Access", pods=pods, metadata=self._metadata(plan.deployment))
         self.network_policy = self._rules.policy
-        self.exposure = Exposure(construct=self.node.path, allow_anonymous=plan.options.allow_anonymous)
+        anonymous, login = plan.options.allow_anonymous, plan.options.login
+        self.exposure = Exposure(construct=self.node.path, allow_anonymous=anonymous, login=login is not None)
         self.exposure.watch(self)
         if service.exposed:
             self.exposure.ways.append(("service.type", service.type))
         self.allow_from(*default_peers(self, exposed=service.exposed))
+        if login and login.oidc:
+            self._reach(login.oidc)
+
+    def _reach(self, provider: OidcOptions) -> None:
+        """Let the pod ask the provider of a login."""
+        for index, destination in enumerate(provider.allow_to):
+            self._rules.allow_to([destination.render(self, f"Provider-{index}")], destination.ports)
+        if not provider.allow_to:
+            self._rules.allow_to_public(provider.ports)
+
+    def _make_login(self) -> Login | None:
+        """Make what the login reads: before the Deployment, as kubectl applies in the order of the file."""
+        plan, options = self._plan, self._plan.options
+        if not options.login:
+            return None
+        metadata = self._metadata(plan.login_files)
+        return Login(
+            self, "Login", options=options.login, name=plan.name, base_path=options.base_path, metadata=metadata
+        )
+
+    def _make_outside(self) -> Outside:
+        inside = Inside(
+            plan=self._plan,
+            place=self.storage.place,
+            pod=self.pod,
+            front=self.front,
+            web=self._web,
+            login=self.login,
+            service=self.service,
+            rules=self._rules,
+            exposure=self.exposure,
+            metadata=self._metadata,
+        )
+        return Outside(self, "Outside", inside)
+
+    def _check_without_login(self, options: TrackingOptions) -> None:
+        if options.without_login:
+            remedy = "leave it out: there is no login"
+            require(self.login, "without_login", True, remedy)
+            remedy = f"leave it out: a {self._plan.options.service.type} would let everybody record"
+            require(not self._plan.options.service.exposed, "without_login", True, remedy)
 
     def _make_deployment(self) -> kplus.Deployment:
         options = self._plan.options
@@ -263,75 +347,3 @@ class AimServer(Construct):
     def _metadata(self, name: str | None, annotations: Mapping[str, str] | None = None) -> cdk8s.ApiObjectMetadata:
         labels = {**self._plan.options.labels, **self._selector}
         return cdk8s.ApiObjectMetadata(name=name, labels=labels, annotations=dict(annotations or {}) or None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """The options of a server, resolved."""
-
-    name: str
-    image: ImageOptions
-    options: ServerOptions
-    deployment: str
-    service: str
-    config_map: str
-    role: Role
-    entries: tuple[Entry, ...]
-
-
-def _plan(chart: cdk8s.Chart, storage: AimStorage, name: str, image: ImageOptions, options: ServerOptions) -> _Plan:
-    """Check the options against the storage and the chart, and resolve them."""
-    remedy = f"put both in one namespace: a claim is mounted in its own only, here {storage.namespace!r}"
-    require(chart.namespace == storage.namespace, "storage", chart.namespace, remedy)
-    check_instance_name("name", name)
-    image.check()
-    options.check()
-    if options.node_selector is None:
-        options = replace(options, node_selector=_AMD64)
-    deployment, service = options.deployment_name or name, options.service.name or name
-    config_map = config_map_name(options.supervisor_name or f"{name}-supervisor")
-    return _Plan(
-        name=name,
-        image=image,
-        options=options,
-        deployment=deployment,
-        service=service,
-        config_map=config_map,
-        role=_role(options, _service_hosts(service, storage.namespace)),
-        entries=tuple(_entries(storage, name, deployment, service, config_map)),
-    )
-
-
-def _service_hosts(service: str, namespace: str | None) -> list[str]:
-    """Make the names of the Service within the cluster, the short one of its own namespace included."""
-    return [service, *(f"{service}.{namespace}{end}" for end in ("", ".svc", ".svc.cluster.local") if namespace)]
-
-
-def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
-    allowed = [*options.allowed_hosts, *service_hosts] if options.allowed_hosts else []
-    hosts = [word for host in allowed for word in ("--allow-host", host)]
-    return Role(
-        name="serve",
-        container="aim",
-        port_name="http",
-        port=PORT,
-        health_name="health",
-        health_port=HEALTH_PORT,
-        base_path=options.base_path,
-        arguments=("--workers", str(options.workers), *hosts),
-    )
-
-
-def _entries(storage: AimStorage, name: str, deployment: str, service: str, config_map: str) -> list[Entry]:
-    """What a server makes and uses up; two of one name would take each other's pods for their own."""
-    place, claim = storage.place, storage.claim_name
-    stores = [Entry(kind="PersistentVolumeClaim", place=place, name=claim, option="storage", taken=_ONE_SERVER)]
-    if storage.source.identity:
-        stores.append(Entry(kind="", name=storage.source.identity, option="storage", taken=_ONE_SERVER))
-    return [
-        *(replace(store, use="serving") for store in stores),
-        Entry(kind="server", place=place, name=name, option="name"),
-        Entry(kind="Deployment", place=place, name=deployment, option="deployment_name"),
-        Entry(kind="Service", place=place, name=service, option="service.name"),
-        Entry(kind="ConfigMap", place=place, name=config_map, option="supervisor_name"),
-    ]

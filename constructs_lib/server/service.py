@@ -28,7 +28,8 @@ class ServiceOptions:
     """How the server is reached."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """Anything but ClusterIP needs `allowAnonymous: true`. Default: ClusterIP."""
+    """Anything but ClusterIP admits every address, and needs a `login`, or `allowAnonymous: true`. Default:
+    ClusterIP."""
     port: Port = 80
     """Default: 80."""
     name: str | None = None

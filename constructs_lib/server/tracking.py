@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
+from constructs_lib.access.login import LOGIN_PORT, Login
 from constructs_lib.access.network import NetworkRules, default_peers
 from constructs_lib.plus import kplus
 from constructs_lib.pods.aim_containers import AimContainers, Role
@@ -23,7 +24,8 @@ class Neighbour:
 
     Attributes:
         containers: adds containers to its pod.
-        front: what people open.
+        web: the container of the web server.
+        login: in front of it, where there is one.
         service: its Service.
         rules: its network rules.
         host: name of the Service within the cluster.
@@ -31,7 +33,8 @@ class Neighbour:
     """
 
     containers: AimContainers
-    front: Front
+    web: kplus.Container
+    login: Login | None
     service: kplus.Service
     rules: NetworkRules
     host: str
@@ -41,23 +44,31 @@ class Neighbour:
 class AimTracking(Construct):
     """Aim's tracking server, `aim server`: a second container in the pod of an `AimServer`, on the same volume.
 
-    Made by `AimServer.add_tracking`. It has no login: a client that reaches it can record runs, and delete them. The
-    NetworkPolicy admits the pods of the same namespace only, until `allow_from` admits more.
+    Made by `AimServer.add_tracking`. Without the server's login, a client that reaches it can record runs, and delete
+    them. The NetworkPolicy admits the pods of the same namespace only, until `allow_from` admits more.
 
     Attributes:
         container: the container.
         front: what clients reach.
         url: what `aim.Run(repo=...)` takes within the cluster, such as `aim://aim.ml.svc:53800`.
+        base_path: what every path of it begins with; empty for none.
+        port: of the Service.
+        needs_credentials: whether the server's login is in front of it.
     """
 
     container: kplus.Container
     front: Front
     url: str
+    base_path: str
+    port: int
+    needs_credentials: bool
 
     def __init__(self, scope: Construct, id: str, *, beside: Neighbour, options: TrackingOptions) -> None:
         """Add it to a server, which has checked the options."""
         super().__init__(scope, id)
         self._rules = beside.rules
+        self.base_path, self.port = options.base_path, options.port
+        self.needs_credentials = beside.login is not None and not options.without_login
         self.url = f"aim://{beside.host}:{options.port}{options.base_path}"
         role = Role(
             name="track",
@@ -67,12 +78,18 @@ class AimTracking(Construct):
             health_name="tracking-health",
             health_port=TRACKING_HEALTH_PORT,
             base_path=options.base_path,
+            loopback=self.needs_credentials,
         )
         self.container = beside.containers.add(role, options.resources)
         self.front = Front(container=self.container, name=role.port_name, port=role.port)
+        if beside.login:
+            beside.login.add_tracking(role.port, options.base_path)
+        if beside.login and self.needs_credentials:
+            self.front = Front(container=beside.login.container, name=role.port_name, port=LOGIN_PORT)
         _share_pod(beside)
         beside.service.bind(options.port, name=self.front.name, target_port=self.front.port)
-        self.allow_from(*default_peers(self, exposed=beside.exposed))
+        if not self.needs_credentials:  # the login admits its own peers already
+            self.allow_from(*default_peers(self, exposed=beside.exposed))
 
     def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
         """Let more record than the pods of the same namespace; returns the server's policy.
@@ -92,4 +109,4 @@ def _share_pod(beside: Neighbour) -> None:
     set_fields(pod.workload, {"shareProcessNamespace": True})
     # a pod is ready as a whole: a web server that is busy searching would shut out training that records, so the
     # liveness probe says that it is stuck, after two and a half minutes, long before these five are over
-    pod.set(beside.front.container, {"readinessProbe/failureThreshold": 60})
+    pod.set(beside.web, {"readinessProbe/failureThreshold": 60})

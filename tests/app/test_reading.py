@@ -49,7 +49,7 @@ SHAPES = {
     STORED + "sevrer: {}\n": "a.yaml: sevrer: unknown key; did you mean server?",
     STORED + "server: {wrokers: 2}\n": "a.yaml: server.wrokers: unknown key; did you mean workers?",
     STORED + "server: {tolerations: [{kee: a}]}\n": "a.yaml: server.tolerations[0].kee: unknown key; did you mean key?",
-    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: tracking, allowFrom",
+    STORED + "server: {zzz: 1}\n": "a.yaml: server.zzz: unknown key; known here: tracking, ingress, route, allowFrom",
     STORED + "server: {workers: two}\n": "a.yaml: server.workers: 'two': should be a valid integer",
     STORED + "server: {workers: 0}\n": "a.yaml: server.workers: 0: should be greater than or equal to 1",
     STORED + "server: {service: {port: 70000}}\n": "a.yaml: server.service.port: 70000: should be less than or equal",
@@ -68,6 +68,9 @@ SHAPES = {
     STORED + "server: &a {labels: *a}\n": "a.yaml: contains itself",
     "#" * 2**19: "a.yaml: has 524288 bytes; write at most 256 KiB",
     "namespace: ml\nstorage: {size: 1Ti, hostPath: {path: /a}}\n": "a.yaml: storage.hostPath.node: missing; write it",
+    FINE + "server: {login: {passwords: hunter2, cookieSecret: {name: a, key: b}}}\n": (
+        "a.yaml: server.login.passwords: is a str; write a mapping with keys of name, key"
+    ),
     "namespace: ml\nstorage: {size: 1Ti}\n": "a.yaml: storage: {'size': '1Ti'}: write exactly one of nfs, csi",
     "namespace: ml\nstorage: {dynamic: {}, hostPath: {path: /a, node: b}}\n": "this has dynamic and hostPath",
     "namespace: ml\nstorage: {size: 1Ti, dynamic: {}, accessMode: ReadOnlyMany}\n": "a.yaml: storage.accessMode: ",
@@ -95,8 +98,7 @@ VALUES = {
     FINE + "server: {resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}\n": (
         "a.yaml: server.resources.limits[memory]: '1Gi': write at least the request, 2Gi"
     ),
-    FINE
-    + "server: {service: {type: NodePort}}\n": "a.yaml: server.service.type: 'NodePort': write ClusterIP; or allow",
+    FINE + "server: {service: {type: NodePort}}\n": "a.yaml: server.service.type: 'NodePort': write login, so that",
     FINE + "server: {deploymentName: A}\n": "a.yaml: server.deploymentName: 'A': ",
     FINE + "server: {env: [{name: A, value: b}, {name: A, value: c}]}\n": "server.env[1].name: 'A': write it once",
     FINE + "server: {env: [{name: a b, value: b}]}\n": "server.env[0].name: 'a b': write a name",

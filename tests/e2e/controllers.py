@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -13,41 +12,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.e2e import kube
-from tests.harness.sandbox import skip
+from tests.harness import go_tools
 
 
 def built(module: Path, package: str) -> Path:
-    """The binary of a package, built once: ten minutes on two cores.
-
-    Args:
-        module: folder with the go.mod that pins it.
-        package: its import path.
-    """
-    _need("git", "go", "redis-server")
-    state = hashlib.sha256((module / "go.mod").read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "aim-on-kubernetes")
-    binary = cache / f"{package.replace('/', '-')}-{state}"
-    if not binary.exists():
-        building = cache / f"building-{os.getpid()}"
-        build: list[str | Path] = ["go", "build", "-trimpath", "-o", building, package]
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        subprocess.run(build, cwd=module, check=True, env=environment)
-        building.rename(binary)
-    return binary
+    """The binary of a controller that takes what is in Git: see `go_tools.built`."""
+    go_tools.need("git", "redis-server")
+    return go_tools.built(module, package)
 
 
 def files(module: Path, dependency: str, pattern: str) -> list[Path]:
     """Files of a dependency of a module, such as its custom resource definitions; downloaded, but not built."""
-    _need("go")
+    go_tools.need("go")
     download = ["go", "mod", "download", "-json", dependency]
     done = subprocess.run(download, cwd=module, check=True, capture_output=True, text=True)
     return sorted(Path(json.loads(done.stdout)["Dir"]).glob(pattern))
-
-
-def _need(*commands: str) -> None:
-    missing = [name for name in commands if not shutil.which(name)]
-    if missing:
-        skip(f"no {', '.join(missing)} on PATH: controllers are built from their modules, and take what is in Git")
 
 
 @contextlib.contextmanager

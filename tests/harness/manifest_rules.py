@@ -100,11 +100,11 @@ def _probes(pod: Manifest) -> Iterator[str]:
 
 
 def _scratch(pod: Manifest) -> Iterator[str]:
-    """Containers with a read-only root that have no place for temporary files, or none that is counted."""
+    """Containers with Aim in them that have no place for temporary files, and any whose files are not counted."""
     limited = {volume["name"] for volume in pod["volumes"] if volume.get("emptyDir", {}).get("sizeLimit")}
     for container in pod["containers"]:
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
-        if mounts.get("/tmp") not in limited:
+        if "/aim" in mounts and mounts.get("/tmp") not in limited:
             yield f"{container['name']} has no /tmp of a limited size"
         if "ephemeral-storage" not in container.get("resources", {}).get("limits", {}):
             yield f"{container['name']} has no limit of ephemeral storage"

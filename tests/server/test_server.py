@@ -386,7 +386,10 @@ def test_a_server_that_anybody_reaches_is_refused_by_the_tree(
 ) -> None:
     """Only the finished tree shows it, as what opens a server can be added at any time; nothing is written."""
     serve(chart, service=ServiceOptions(type=type))
-    with pytest.raises(RuntimeError, match=rf"chart/server: service.type: '{type}': write ClusterIP; or allowAnon"):
+    with pytest.raises(
+        RuntimeError,
+        match=rf"chart/server: service.type: '{type}': write login, so that nobody comes in without; or allowAnon",
+    ):
         tree.synth()
     assert list(Path(tree.outdir).rglob("*.yaml")) == []
 

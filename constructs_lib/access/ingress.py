@@ -1,0 +1,147 @@
+"""An Ingress in front of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import cdk8s
+from constructs import Construct
+
+from constructs_lib.access.controllers import Controller, annotations_for, is_known
+from constructs_lib.access.hosts import Backend, check_host_name
+from constructs_lib.access.peers import Peer, check_peers
+from constructs_lib.errors import below, require
+from constructs_lib.kubernetes.names import check_annotations, check_object_name
+from constructs_lib.options import check_bounds
+from constructs_lib.plus import plain_object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerRef:
+    """What cert-manager has the certificate from."""
+
+    name: str
+    """Name of the issuer."""
+    kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
+    """Default: ClusterIssuer."""
+
+    def check(self) -> None:
+        """Reject what cannot be an issuer."""
+        check_object_name("name", self.name)
+        require(self.kind in {"ClusterIssuer", "Issuer"}, "kind", self.kind, "write ClusterIssuer or Issuer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressOptions:
+    """An Ingress: the controller's proxy leads a host name to the server. Its path is the base path, unchanged."""
+
+    host: str
+    """Name by which people open it, such as aim.example.com."""
+    tracking_host: str | None = None
+    """Name by which machines record runs. Default: `host`."""
+    class_name: str | None = None
+    """Name of the IngressClass. Default: the cluster's."""
+    controller: Controller | None = None
+    """Which controller it is, for the annotations that it needs for searches of minutes, streams, large bodies and
+    WebSockets. Default: none, so that the controller must allow them by itself."""
+    tls_secret: str | None = None
+    """Name of the Secret with the certificate. Default: `<name>-tls` with `issuer`, otherwise none."""
+    issuer: IssuerRef | None = None
+    """Have cert-manager make the certificate. Default: it is there, or none."""
+    default_certificate: bool = False
+    """TLS with a certificate that the controller has of its own, or finds by the host name, as ALB does. Default:
+    false."""
+    from_: Sequence[Peer] = ()
+    """The controller's pods, which the network rules admit; without, only the same namespace comes in, unless
+    `allowFrom` names them."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of the Ingress; they win over those of `controller`. Default: none."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether it is reached over HTTPS."""
+        return bool(self.tls_secret or self.issuer or self.default_certificate)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Every host name of it, once."""
+        return list(dict.fromkeys([self.host, self.tracking_host or self.host]))
+
+    def check(self) -> None:
+        """Reject values that cannot work.
+
+        Raises:
+            OptionError: names the option.
+        """
+        check_host_name("host", self.host)
+        if self.tracking_host is not None:
+            check_host_name("tracking_host", self.tracking_host)
+        for name in ("class_name", "tls_secret"):
+            if getattr(self, name) is not None:
+                check_object_name(name, getattr(self, name))
+        remedy = "write ALB, Contour, HAProxy, IngressNginx, NginxInc or Traefik; or leave it out"
+        require(self.controller is None or is_known(self.controller), "controller", self.controller, remedy)
+        if self.issuer:
+            with below("issuer"):
+                self.issuer.check()
+        named = self.tls_secret or self.issuer
+        remedy = "leave it out: tlsSecret or issuer is another certificate"
+        require(not (self.default_certificate and named), "default_certificate", self.default_certificate, remedy)
+        check_bounds(self)
+        check_peers("from", self.from_)
+        check_annotations("annotations", self.annotations)
+
+
+def render_ingress(
+    scope: Construct,
+    id: str,
+    *,
+    options: IngressOptions,
+    metadata: cdk8s.ApiObjectMetadata,
+    service: str,
+    backends: Sequence[Backend],
+) -> cdk8s.ApiObject:
+    """Make the Ingress.
+
+    Args:
+        scope: where it is made.
+        id: of its construct.
+        options: checked already.
+        metadata: of it, with `ingress_annotations`.
+        service: name of the Service behind.
+        backends: paths, and the ports of the Service that they lead to.
+    """
+    paths = [_path(service, backend) for backend in backends]
+    spec: dict[str, object] = {"ingressClassName": options.class_name} if options.class_name else {}
+    spec["rules"] = [{"host": host, "http": {"paths": paths}} for host in options.hosts]
+    if options.tls:
+        secret = options.tls_secret or (f"{metadata.name}-tls" if options.issuer else None)
+        spec["tls"] = [{"hosts": options.hosts, **({"secretName": secret} if secret else {})}]
+    return plain_object(scope, id, "networking.k8s.io/v1", "Ingress", metadata=metadata, spec=spec)
+
+
+def ingress_annotations(options: IngressOptions, *, service: str, health: str) -> Mapping[str, str]:
+    """Make the annotations of the Ingress.
+
+    Args:
+        options: of it.
+        service: name of the Service behind.
+        health: a path that answers 200 to who is not logged in.
+    """
+    made = {**annotations_for(options.controller, service, health), **_issuer(options), **options.annotations}
+    return dict(sorted(made.items()))
+
+
+def _path(service: str, backend: Backend) -> Mapping[str, object]:
+    to = {"service": {"name": service, "port": {"number": backend.port}}}
+    return {"path": backend.path, "pathType": "Prefix", "backend": to}
+
+
+def _issuer(options: IngressOptions) -> Mapping[str, str]:
+    """Source: https://cert-manager.io/docs/usage/ingress/."""
+    if not options.issuer:
+        return {}
+    kind = {"ClusterIssuer": "cluster-issuer", "Issuer": "issuer"}[options.issuer.kind]
+    return {f"cert-manager.io/{kind}": options.issuer.name}

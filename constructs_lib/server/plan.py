@@ -1,0 +1,108 @@
+"""What is known of a server before it is made: its options, checked and resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cdk8s
+
+from constructs_lib.access.login import login_config_map_name, login_files
+from constructs_lib.errors import require
+from constructs_lib.kubernetes.names import check_instance_name
+from constructs_lib.pods.aim_containers import Role
+from constructs_lib.pods.image import ImageOptions
+from constructs_lib.pods.supervisor_configmap import config_map_name
+from constructs_lib.registry import Entry
+from constructs_lib.server.options import ServerOptions
+from constructs_lib.storage.storage import AimStorage
+
+PORT = 43800
+"""Port of Aim's web server in the pod."""
+
+HEALTH_PORT = 43801
+"""Port on which the supervisor answers the kubelet."""
+
+_AMD64 = {"kubernetes.io/arch": "amd64"}
+
+_ONE_SERVER = "it is already served by {owner}; one store has one server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The options of a server, resolved."""
+
+    name: str
+    image: ImageOptions
+    options: ServerOptions
+    deployment: str
+    service: str
+    config_map: str
+    login_files: str
+    service_hosts: tuple[str, ...]
+    role: Role
+    entries: tuple[Entry, ...]
+
+
+def resolve(chart: cdk8s.Chart, storage: AimStorage, name: str, image: ImageOptions, options: ServerOptions) -> Plan:
+    """Check the options against the storage and the chart, and resolve them."""
+    remedy = f"put both in one namespace: a claim is mounted in its own only, here {storage.namespace!r}"
+    require(chart.namespace == storage.namespace, "storage", chart.namespace, remedy)
+    check_instance_name("name", name)
+    image.check()
+    options.check()
+    if options.node_selector is None:
+        options = replace(options, node_selector=_AMD64)
+    deployment, service = options.deployment_name or name, options.service.name or name
+    config_map = config_map_name(options.supervisor_name or f"{name}-supervisor")
+    hosts = service_hosts(service, storage.namespace)
+    login = options.login and login_files(options.login)
+    files = login_config_map_name(name, options.login) if options.login and login else ""
+    return Plan(
+        name=name,
+        image=image,
+        options=options,
+        deployment=deployment,
+        service=service,
+        config_map=config_map,
+        login_files=files,
+        service_hosts=tuple(hosts),
+        role=_role(options, hosts),
+        entries=tuple(_entries(storage, name, deployment, service, config_map)),
+    )
+
+
+def service_hosts(service: str, namespace: str | None) -> list[str]:
+    """Make the names of the Service within the cluster, the short one of its own namespace included."""
+    return [service, *(f"{service}.{namespace}{end}" for end in ("", ".svc", ".svc.cluster.local") if namespace)]
+
+
+def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
+    allowed = [*options.allowed_hosts, *service_hosts] if options.allowed_hosts else []
+    hosts = [word for host in allowed for word in ("--allow-host", host)]
+    return Role(
+        name="serve",
+        container="aim",
+        port_name="http",
+        port=PORT,
+        health_name="health",
+        health_port=HEALTH_PORT,
+        base_path=options.base_path,
+        arguments=("--workers", str(options.workers), *hosts),
+        loopback=options.login is not None,
+    )
+
+
+def _entries(storage: AimStorage, name: str, deployment: str, service: str, config_map: str) -> list[Entry]:
+    """What a server makes and uses up; two of one name would take each other's pods for their own."""
+    place, claim = storage.place, storage.claim_name
+    stores = [Entry(kind="PersistentVolumeClaim", place=place, name=claim, option="storage", taken=_ONE_SERVER)]
+    if storage.source.identity:
+        stores.append(Entry(kind="", name=storage.source.identity, option="storage", taken=_ONE_SERVER))
+    return [
+        *(replace(store, use="serving") for store in stores),
+        Entry(kind="server", place=place, name=name, option="name"),
+        Entry(kind="Deployment", place=place, name=deployment, option="deployment_name"),
+        Entry(kind="Service", place=place, name=service, option="service.name"),
+        Entry(kind="ConfigMap", place=place, name=config_map, option="supervisor_name"),
+    ]
