@@ -289,7 +289,9 @@ def assert_all_there(runs: dict[str, int], server: Pod) -> None:
 def _spec(manifests: list[Manifest], volume: Path, scratch: Path) -> dict[str, Any]:
     pod = pod_of(manifests)
     container = pod["containers"][0]
-    sources = {each["name"]: _source(each, manifests, volume, scratch) for each in pod["volumes"]}
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    volumes = (each for each in pod["volumes"] if each["name"] in mounted)
+    sources = {each["name"]: _source(each, manifests, volume, scratch) for each in volumes}
     mounts = [[sources[m["name"]], m["mountPath"], m.get("readOnly", False)] for m in container["volumeMounts"]]
     environment = {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
     return {

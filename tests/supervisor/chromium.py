@@ -6,9 +6,11 @@ import contextlib
 import dataclasses
 import mimetypes
 import re
+import shlex
 import shutil
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,21 +26,31 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # a name of another owner's leads to this machine, and no other name anywhere
-    "--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+    # names of other owners lead to this machine, and no other name anywhere
+    "--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP aim.example.com 127.0.0.1, MAP * ~NOTFOUND, "
+    "EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ]
 _PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.23.4/full/"
 _PACKAGE = Path(__file__).resolve().parents[2] / "node_modules/pyodide"
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start the browser."""
+def chromium(within: Sequence[str] = ()) -> Iterator[Browser]:
+    """Start the browser.
+
+    Args:
+        within: a command that runs it elsewhere, such as in the network of a pod. Default: here.
+    """
     executable = shutil.which("chromium")
     if not executable:
         skip("no `chromium` on PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=_FLAGS)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        script = Path(folder, "chromium")
+        script.write_text(f'#!/bin/sh\nexec {shlex.join([*within, executable])} "$@"\n', encoding="utf-8")
+        script.chmod(0o755)
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=script, args=_FLAGS)
         try:
             yield browser
         finally:
