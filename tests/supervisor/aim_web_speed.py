@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import gc
 import json
 import os
 import sqlite3
@@ -129,6 +130,7 @@ async def observe(options: argparse.Namespace, app: Any, watch: Watch) -> dict[s
     watch.begin()
     await request(app, {"path": "/api/projects/params/", "query": ""})
     seen["index opened by /api/projects/params/"] = watch.opened_in("meta/index")
+    seen["index open after it"] = _open_stores("meta/index/")
     watch.begin()
     found = await request(app, METRICS)
     seen["slept in a search"] = watch.counts["slept"]
@@ -136,8 +138,11 @@ async def observe(options: argparse.Namespace, app: Any, watch: Watch) -> dict[s
     seen["stores opened in turn"] = watch.opened_in("seqs/chunks", thread="MainThread")
     seen["messages"] = found["messages"]
     seen["runs read beside small requests"] = await _beside_small_requests(app, watch)
-    renamed = {"query": "run.name == 'new'"}
-    seen["renamed run found"] = await _found(app, renamed, lambda: _rename(options.repository))
+    renamed, deleted = {"query": "run.name == 'new'"}, {"query": "run.name == 'run 7'"}
+    change = "UPDATE run SET name = 'new' WHERE name = 'run 5'"
+    seen["renamed run found"] = await _found(app, renamed, lambda: _change(options.repository, change))
+    change_again = "DELETE FROM run WHERE name = 'run 7'"
+    seen["deleted run found"] = await _found(app, deleted, lambda: _change(options.repository, change_again))
     late = {"query": f"run.hash == '{options.late}' and run.hparams.number > 0"}
     seen["new run found"] = await _found(app, late, lambda: _index(options))
     return seen
@@ -156,6 +161,8 @@ async def _beside_small_requests(app: Any, watch: Watch) -> int:
 async def _found(app: Any, question: dict[str, Any], change: Callable[[], None]) -> list[bool]:
     """Whether a run is found before somebody else changes it, after that while a search is on, and after the search."""
     asked = {"path": "/api/runs/search/run/", **question}
+    gc.disable()  # experiments and their runs know each other, so they stay in memory until they are collected
+    await request(app, {"path": "/api/experiments/", "query": ""})
     before = await request(app, asked)
     search = asyncio.ensure_future(request(app, RUNS))
     await asyncio.sleep(0.02)  # it has begun
@@ -163,12 +170,13 @@ async def _found(app: Any, question: dict[str, Any], change: Callable[[], None])
     during = await request(app, asked)
     await search
     after = await request(app, asked)
+    gc.enable()
     return [len(answer["body"]) > 0 for answer in (before, during, after)]
 
 
-def _rename(repository: str) -> None:
+def _change(repository: str, statement: str) -> None:
     with contextlib.closing(sqlite3.connect(Path(repository, ".aim/run_metadata.sqlite"))) as database:
-        database.execute("UPDATE run SET name = 'new' WHERE name = 'run 5'")
+        database.execute(statement)
         database.commit()
 
 
@@ -181,15 +189,25 @@ def _open_stores(folder: str) -> int:
     return sum(folder in str(path.resolve()) for path in Path("/proc/self/fd").iterdir())
 
 
-async def settle(app: Any) -> dict[str, Any]:
-    """Search everything, and wait until what that took is given back."""
+async def settle(options: argparse.Namespace, app: Any) -> dict[str, Any]:
+    """Search everything, with the index and without, and wait until what that took is given back."""
     for question in (METRICS, RUNS, {"path": "/api/projects/", "query": ""}):
         await request(app, question)
-    for _ in range(100):
+    seen = {"stores open when idle": await _open_when_idle()}
+    folder = os.path.join(options.repository, ".aim/meta/index")  # noqa: PTH118
+    os.rename(folder, f"{folder}.away")  # noqa: PTH104
+    await request(app, RUNS)
+    seen["stores open when idle without an index"] = await _open_when_idle()
+    os.rename(f"{folder}.away", folder)  # noqa: PTH104
+    return seen
+
+
+async def _open_when_idle() -> int:
+    for _ in range(40):
         if not _open_stores("/chunks/"):
             break
         await asyncio.sleep(0.2)
-    return {"stores open when idle": _open_stores("/chunks/")}
+    return _open_stores("/chunks/")
 
 
 async def look_at_readability(options: argparse.Namespace, app: Any) -> dict[str, Any]:
@@ -224,7 +242,7 @@ def main(options: argparse.Namespace) -> None:
 
     async def all_of_it() -> dict[str, Any]:
         seen = await observe(options, app, watch)
-        return {**seen, **await settle(app), **await look_at_readability(options, app)}
+        return {**seen, **await settle(options, app), **await look_at_readability(options, app)}
 
     print(json.dumps(asyncio.run(all_of_it())), flush=True)
     os._exit(0)

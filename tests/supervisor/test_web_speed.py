@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from constructs_lib.supervisor.patches.searches import ReadAhead
 from tests.aim_environment import ENVIRONMENT, MISSING, ROOT
 from tests.sandbox import skip
 
@@ -67,6 +69,7 @@ def test_what_pages_ask_for_is_answered_byte_for_byte_as_before(seen: tuple[Seen
         ("runs opened by /api/projects/", RUNS, 0),
         ("stores open after it", RUNS, 0),
         ("stores open when idle", RUNS, 0),
+        ("stores open when idle without an index", RUNS, 0),
         ("slept in a search", RUNS, 0),
         ("stores opened in turn", INDEXED, 0),
         ("stores opened ahead", 0, INDEXED),
@@ -82,6 +85,7 @@ def test_a_request_opens_the_index_once(seen: tuple[Seen, Seen]) -> None:
     bare, patched = (each["index opened by /api/projects/params/"] for each in seen)
     assert bare > 10
     assert patched == 1
+    assert seen[1]["index open after it"] == 0
 
 
 def test_results_of_a_moment_are_sent_together(seen: tuple[Seen, Seen]) -> None:
@@ -98,10 +102,17 @@ def test_a_search_does_not_begin_anew_when_others_ask_for_trifles(seen: tuple[Se
     assert patched == 0
 
 
-@pytest.mark.parametrize("what", ["renamed run found", "new run found"])
-def test_what_others_change_is_found_by_the_next_request(seen: tuple[Seen, Seen], what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [
+        ("renamed run found", [False, True, True]),
+        ("deleted run found", [True, False, False]),
+        ("new run found", [False, True, True]),
+    ],
+)
+def test_what_others_change_counts_for_the_next_request(seen: tuple[Seen, Seen], what: str, found: list[bool]) -> None:
     """Even if a search is still running in that process that began before."""
-    assert seen[1][what] == [False, True, True]
+    assert seen[1][what] == found
 
 
 def test_a_search_fails_at_the_run_that_cannot_be_read(seen: tuple[Seen, Seen]) -> None:
@@ -111,6 +122,34 @@ def test_a_search_fails_at_the_run_that_cannot_be_read(seen: tuple[Seen, Seen]) 
     assert patched[0] == 200
     assert len(patched[1]) > 20_000
     assert "CURRENT" in patched[2] or "MANIFEST" in patched[2]
+
+
+class Sequences:
+    """Of a run that has none that a search is looking for."""
+
+    run = None
+
+    def iter(self) -> list[Any]:
+        """Give them."""
+        return []
+
+
+class Search:
+    """Fails at the sixth run."""
+
+    def iter_runs(self) -> Iterator[tuple[Sequences, int]]:
+        """Give the runs."""
+        for number in range(5):
+            yield Sequences(), number
+        raise ValueError("cannot be read")
+
+
+def test_looking_ahead_does_not_let_a_search_fail_earlier() -> None:
+    """Runs before the one that fails are given first."""
+    runs = ReadAhead(Search()).iter_runs()
+    assert [next(runs)[1] for _ in range(5)] == list(range(5))
+    with pytest.raises(ValueError, match="cannot be read"):
+        next(runs)
 
 
 def test_a_run_that_cannot_be_read_is_told_as_before(seen: tuple[Seen, Seen]) -> None:
