@@ -1,8 +1,9 @@
 # `make synth` and `make test` are the whole set-up: they install what they need, in this folder.
 #
 #   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
-#   make test                                         everything but lint
-#   make lint                                         ruff, mypy, hadolint
+#   make test                                         everything but lint, with the coverage of all but the supervisor
+#   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
+#   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
 #   make bench                                        what synthesis costs, and serving against the guide
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
 #   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
@@ -21,19 +22,29 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth test lint bench cluster cluster-down e2e image snapshots schema imports lock clean
+.PHONY: synth test compat lint bench cluster cluster-down e2e image snapshots schema imports lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
 
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
-	@python -m pytest
+	@python -m pytest --cov
+
+# with an environment of its own: lowest-direct takes the lowest versions that pyproject.toml names
+RESOLUTION ?= lowest-direct
+compat: .venv/.dev node_modules/.done
+	@uv venv --quiet --clear --seed --python $(PYTHON) .venv-compat
+	uv pip compile --quiet --python $(PYTHON) --resolution $(RESOLUTION) pyproject.toml --group app -o .venv-compat/pins.txt
+	uv pip install --quiet --python .venv-compat -r .venv-compat/pins.txt --group dev
+	.venv-compat/bin/python -m pytest -m "not pod"
 
 lint: .venv/.dev
 	@ruff check --quiet
 	ruff format --check --quiet
+	out=$$(lint-imports --no-cache) || { echo "$$out"; exit 1; }
 	mypy
 	hadolint image/Dockerfile
+	git grep --files-with-matches --extended-regexp '^#!.*sh$$' | xargs shellcheck tests/e2e/cluster/env.sh
 
 bench: .venv/.dev .venv-aim/bin/aim
 	@python -m bench
@@ -55,8 +66,8 @@ snapshots: .venv/.dev
 	git status --short tests
 
 schema: .venv/.app
-	@python -m app.schema > instances/schema.json
-	python -m app.reference > docs/instances.md
+	@python -m app.instances.schema > instances/schema.json
+	python -m app.instances.reference > docs/instances.md
 
 imports: node_modules/.done
 	@npx cdk8s import
@@ -72,7 +83,7 @@ lock: .venv/.dev
 	npm install --package-lock-only
 
 clean:
-	@rm -rf .venv .venv-aim node_modules
+	@rm -rf .venv .venv-aim .venv-compat node_modules
 
 .venv/.app: requirements.txt
 	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.10 to 3.13 on PATH; install one, or name it: make PYTHON=..." >&2; exit 1; }
@@ -91,4 +102,4 @@ node_modules/.done: package-lock.json .venv/.app
 
 # the real Aim, in an environment of its own: it and cdk8s want different versions of the same libraries
 .venv-aim/bin/aim: tests/aim-requirements.txt .venv/.app
-	@python -m tests.aim_environment
+	@python -m tests.harness.aim_environment

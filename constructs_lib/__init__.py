@@ -1,17 +1,35 @@
 """Aim on Kubernetes, as cdk8s constructs.
 
-`AimStorage` is where runs live, `AimServer` what people open, `AimTracking` what records over the network, and
-`AimNamespace` the namespace around them.
+`AimStorage` is where runs live, `AimServer` what people open, `AimTracking` records runs over the network, and
+`AimNamespace` makes the namespace around them. `attach` and `AimServer.connect` let training pods record; `AimPod`
+makes a pod that Pod Security "restricted" admits.
 """
 
+from constructs_lib.access.peers import Destination, IpBlock, Peer, Selector
 from constructs_lib.errors import OptionError
-from constructs_lib.hardening import harden, pod_security_context
-from constructs_lib.namespace import AimNamespace
-from constructs_lib.process import REPOSITORY
-from constructs_lib.resources import Resources
-from constructs_lib.server import DEFAULT_IMAGE, DEFAULT_RESOURCES, AimServer
-from constructs_lib.service import ServiceOptions
-from constructs_lib.sources import (
+from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
+from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
+from constructs_lib.pods.options import PodOptions
+from constructs_lib.pods.owner import Owner
+from constructs_lib.pods.pod import REPOSITORY, AimPod
+from constructs_lib.pods.resources import Resources
+from constructs_lib.pods.scheduling import HostAlias, Toleration
+from constructs_lib.pods.security import harden, pod_security_context
+from constructs_lib.pods.supervisor_configmap import SupervisorSource
+from constructs_lib.recording.attach import attach
+from constructs_lib.server.options import (
+    DEFAULT_RESOURCES,
+    DEFAULT_TRACKING_RESOURCES,
+    ServerOptions,
+    TrackingOptions,
+)
+from constructs_lib.server.server import AimServer
+from constructs_lib.server.service import ServiceOptions
+from constructs_lib.server.tracking import AimTracking
+from constructs_lib.storage.namespace import AimNamespace
+from constructs_lib.storage.options import StorageOptions
+from constructs_lib.storage.sources import (
+    AccessMode,
     CsiVolume,
     DynamicVolume,
     ExistingClaim,
@@ -20,29 +38,46 @@ from constructs_lib.sources import (
     SecretReference,
     StorageSource,
 )
-from constructs_lib.storage import AimStorage, Owner
-from constructs_lib.tracking import DEFAULT_TRACKING_RESOURCES, AimTracking
+from constructs_lib.storage.storage import AimStorage
 
 __all__ = [
     "DEFAULT_IMAGE",
     "DEFAULT_RESOURCES",
     "DEFAULT_TRACKING_RESOURCES",
     "REPOSITORY",
+    "AccessMode",
     "AimNamespace",
+    "AimPod",
     "AimServer",
     "AimStorage",
     "AimTracking",
     "CsiVolume",
+    "Destination",
     "DynamicVolume",
+    "EnvVar",
     "ExistingClaim",
+    "HostAlias",
     "HostPath",
+    "ImageOptions",
+    "IpBlock",
+    "KeyRef",
     "NfsExport",
     "OptionError",
     "Owner",
+    "Peer",
+    "PodOptions",
     "Resources",
     "SecretReference",
+    "Selector",
+    "ServerOptions",
     "ServiceOptions",
+    "StorageOptions",
     "StorageSource",
+    "SupervisorSource",
+    "Toleration",
+    "TrackingOptions",
+    "ValueFrom",
+    "attach",
     "harden",
     "pod_security_context",
 ]

@@ -1,7 +1,8 @@
-"""What a construct says about an option that cannot work."""
+"""Errors about options that cannot work."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -34,7 +35,7 @@ def require(condition: object, option: str, value: object, remedy: str) -> None:
 
 
 def check_whole(option: str, value: int, *, low: int, high: int | None = None) -> None:
-    """Refuse what is no whole number within bounds; True is none, though Python counts it as 1."""
+    """Reject a value that is no whole number within bounds; True is none, though Python counts it as 1."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
     fits = whole and low <= value and (high is None or value <= high)
@@ -42,13 +43,19 @@ def check_whole(option: str, value: int, *, low: int, high: int | None = None) -
 
 
 def check_list(option: str, value: Sequence[str]) -> None:
-    """Refuse a text where a list of them is wanted: Python would take it for a list of its letters."""
+    """Reject a text where a list of them is wanted: Python would take it for a list of its letters."""
     require(not isinstance(value, str), option, value, "write a list")
+
+
+def check_text(option: str, value: str) -> None:
+    """Reject text that no manifest and no process can hold: a NUL character, or half of a surrogate pair."""
+    bare = isinstance(value, str) and not re.search(r"[\x00\ud800-\udfff]", value)
+    require(bare, option, value, "write a text without NUL characters and lone surrogates")
 
 
 @contextmanager
 def below(group: str) -> Iterator[None]:
-    """Name the group that the options refused inside belong to: `path` becomes `nfs.path`."""
+    """Name the group that options rejected inside belong to: `path` becomes `nfs.path`."""
     try:
         yield
     except OptionError as error:
@@ -57,7 +64,7 @@ def below(group: str) -> Iterator[None]:
 
 @contextmanager
 def reported_by(scope: Construct, id: str = "") -> Iterator[None]:
-    """Name the construct that refuses: it checks before it joins the tree, so that no half-made construct stays.
+    """Name the construct that rejects an option; it checks before it joins the tree, so that none stays half-made.
 
     Args:
         scope: where it will be; or the construct itself, which is in the tree already.

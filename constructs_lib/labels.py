@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from constructs_lib.errors import require
-from constructs_lib.names import check_labels
+from constructs_lib.kubernetes.names import check_labels
 from constructs_lib.plus import kplus
 
 COMPONENT = "app.kubernetes.io/component"
 SERVER = "server"
 STORAGE = "storage"
-"""Component of what holds data, and of the namespace it is in: the documented uninstall leaves it out."""
+"""Component of objects that hold data, and of their namespace: the documented uninstall leaves it out."""
 
 
 def common_labels(instance: str, component: str) -> dict[str, str]:
@@ -26,7 +26,7 @@ def common_labels(instance: str, component: str) -> dict[str, str]:
 
 
 def check_extra_labels(labels: Mapping[str, str]) -> None:
-    """Refuse a user's labels that are none, or that would replace one that things are found by."""
+    """Reject a user's labels that are invalid, or that would replace one that objects are found by."""
     check_labels("labels", labels)
     for key in (*common_labels("", ""), kplus.Pod.ADDRESS_LABEL):
         remedy = "leave it out: the instance is found by this label"

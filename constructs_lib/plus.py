@@ -8,9 +8,9 @@ import cdk8s
 import cdk8s_plus_27 as kplus
 from cdk8s_plus_27 import k8s
 
-__all__ = ["k8s", "kplus", "leave_namespace_out"]
+__all__ = ["k8s", "kplus", "remove_namespace"]
 
 
-def leave_namespace_out(resource: kplus.Resource) -> None:
-    """Take the chart's namespace off an object that has none: cdk8s gives it to every one (cdk8s-team/cdk8s#1558)."""
+def remove_namespace(resource: kplus.Resource) -> None:
+    """Remove the chart's namespace from an object that has none: cdk8s gives it to each (cdk8s-team/cdk8s#1558)."""
     cdk8s.ApiObject.of(resource).add_json_patch(cdk8s.JsonPatch.remove("/metadata/namespace"))

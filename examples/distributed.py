@@ -5,7 +5,18 @@ What belongs together is found by what the runs have in common: `run.job == "dis
 
 import cdk8s
 
-from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, NfsExport, harden
+from constructs_lib import (
+    DEFAULT_IMAGE,
+    AimNamespace,
+    AimPod,
+    AimServer,
+    AimStorage,
+    ImageOptions,
+    NfsExport,
+    Resources,
+    StorageOptions,
+    attach,
+)
 from constructs_lib.plus import kplus
 
 NFS = NfsExport(server="nfs.example.com", path="/exports/aim", mount_options=["nfsvers=4.1"])
@@ -30,17 +41,15 @@ def add(app: cdk8s.App, *, namespace: str = "vision", image: str = DEFAULT_IMAGE
     """Add the chart to an app."""
     chart = cdk8s.Chart(app, "distributed", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=NFS, size="1Ti")
-    AimServer(chart, "server", storage=storage, image=image)
+    storage = AimStorage(chart, "storage", source=NFS, options=StorageOptions(size="1Ti"))
+    AimServer(chart, "server", storage=storage, image=ImageOptions(image=image))
     job = kplus.Job(chart, "train", metadata=cdk8s.ApiObjectMetadata(name="train"))
-    job.add_container(
-        image=image,
-        image_pull_policy=kplus.ImagePullPolicy.IF_NOT_PRESENT,
+    AimPod(job).add_container(
+        image=ImageOptions(image=image),
         command=["python3", "-c", TRAIN],
-        resources=kplus.ContainerResources(memory=kplus.MemoryResources(request=cdk8s.Size.mebibytes(256))),
+        resources=Resources(requests={"memory": "256Mi"}),
     )
-    storage.attach(job)
-    harden(job)
+    attach(job, storage)
     cdk8s.ApiObject.of(job).add_json_patch(  # cdk8s-plus-27 has no words for these
         cdk8s.JsonPatch.add("/spec/completionMode", "Indexed"),
         cdk8s.JsonPatch.add("/spec/completions", WORKERS),

@@ -2,7 +2,16 @@
 
 import cdk8s
 
-from constructs_lib import DEFAULT_IMAGE, AimStorage, ExistingClaim, harden
+from constructs_lib import (
+    DEFAULT_IMAGE,
+    AimPod,
+    AimStorage,
+    ExistingClaim,
+    ImageOptions,
+    Resources,
+    StorageOptions,
+    attach,
+)
 from constructs_lib.plus import kplus
 
 EVALUATE = """
@@ -21,8 +30,9 @@ def add(
 ) -> cdk8s.Chart:
     """Add the chart to an app."""
     chart = cdk8s.Chart(app, "existing-claim", namespace=namespace, disable_resource_name_hashes=True)
-    mode = kplus.PersistentVolumeAccessMode.READ_WRITE_MANY
-    storage = AimStorage(chart, "storage", source=ExistingClaim(name=claim), access_mode=mode)
+    storage = AimStorage(
+        chart, "storage", source=ExistingClaim(name=claim), options=StorageOptions(access_mode="ReadWriteMany")
+    )
     deployment = kplus.Deployment(
         chart,
         "evaluate",
@@ -30,14 +40,12 @@ def add(
         replicas=1,
         strategy=kplus.DeploymentStrategy.recreate(),
     )
-    deployment.add_container(
-        image=image,
-        image_pull_policy=kplus.ImagePullPolicy.IF_NOT_PRESENT,
+    AimPod(deployment).add_container(
+        image=ImageOptions(image=image),
         command=["python3", "-c", EVALUATE],
-        resources=kplus.ContainerResources(memory=kplus.MemoryResources(request=cdk8s.Size.mebibytes(256))),
+        resources=Resources(requests={"memory": "256Mi"}),
     )
-    storage.attach(deployment)
-    harden(deployment)
+    attach(deployment, storage)
     return chart
 
 

@@ -2,7 +2,17 @@
 
 import cdk8s
 
-from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, DynamicVolume, harden
+from constructs_lib import (
+    DEFAULT_IMAGE,
+    AimNamespace,
+    AimPod,
+    AimServer,
+    AimStorage,
+    DynamicVolume,
+    ImageOptions,
+    Resources,
+    StorageOptions,
+)
 from constructs_lib.plus import kplus
 
 TRAIN = """
@@ -24,23 +34,21 @@ def add(
     """Add two charts to an app: Aim's, and one of the namespace that trains, which exists."""
     chart = cdk8s.Chart(app, "aim", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=DynamicVolume(), size="100Gi")
-    server = AimServer(chart, "server", storage=storage, image=image)
+    storage = AimStorage(chart, "storage", source=DynamicVolume(), options=StorageOptions(size="100Gi"))
+    server = AimServer(chart, "server", storage=storage, image=ImageOptions(image=image))
     tracking = server.add_tracking()
     labels = {"kubernetes.io/metadata.name": training}
     tracking.allow_from(kplus.Namespaces.select(chart, "Training", labels=labels))
 
     other = cdk8s.Chart(app, "training", namespace=training, disable_resource_name_hashes=True)
     job = kplus.Job(other, "train", metadata=cdk8s.ApiObjectMetadata(name="train"), backoff_limit=6)
-    container = job.add_container(
-        image=image,  # of the server's version of Aim
-        image_pull_policy=kplus.ImagePullPolicy.IF_NOT_PRESENT,
+    AimPod(job).add_container(
+        image=ImageOptions(image=image),  # of the server's version of Aim
         command=["python3", "-c", TRAIN],
-        resources=kplus.ContainerResources(memory=kplus.MemoryResources(request=cdk8s.Size.mebibytes(256))),
+        resources=Resources(requests={"memory": "256Mi"}),
         security_context=kplus.ContainerSecurityContextProps(user=1000),
     )
-    server.connect(container)
-    harden(job)
+    server.connect(job)
     return [chart, other]
 
 

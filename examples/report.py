@@ -2,7 +2,18 @@
 
 import cdk8s
 
-from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, DynamicVolume, harden
+from constructs_lib import (
+    DEFAULT_IMAGE,
+    AimNamespace,
+    AimPod,
+    AimServer,
+    AimStorage,
+    DynamicVolume,
+    ImageOptions,
+    Resources,
+    StorageOptions,
+    attach,
+)
 from constructs_lib.plus import kplus
 
 REPORT = """
@@ -23,8 +34,8 @@ def add(app: cdk8s.App, *, namespace: str = "vision", image: str = DEFAULT_IMAGE
     """Add the chart to an app."""
     chart = cdk8s.Chart(app, "report", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=DynamicVolume(), size="100Gi")
-    AimServer(chart, "server", storage=storage, image=image)
+    storage = AimStorage(chart, "storage", source=DynamicVolume(), options=StorageOptions(size="100Gi"))
+    AimServer(chart, "server", storage=storage, image=ImageOptions(image=image))
     report = kplus.CronJob(
         chart,
         "report",
@@ -32,15 +43,13 @@ def add(app: cdk8s.App, *, namespace: str = "vision", image: str = DEFAULT_IMAGE
         schedule=cdk8s.Cron(minute="0", hour="6"),
         time_zone="Europe/Berlin",
     )
-    report.add_container(
-        image=image,
-        image_pull_policy=kplus.ImagePullPolicy.IF_NOT_PRESENT,
+    AimPod(report).add_container(
+        image=ImageOptions(image=image),
         command=["python3", "-c", REPORT],
-        resources=kplus.ContainerResources(memory=kplus.MemoryResources(request=cdk8s.Size.mebibytes(256))),
+        resources=Resources(requests={"memory": "256Mi"}),
     )
     # reading takes Aim's locks, which are files: it must be able to write, too
-    storage.attach(report, share_node=True)
-    harden(report)
+    attach(report, storage, share_node=True)
     return chart
 
 

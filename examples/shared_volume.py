@@ -2,7 +2,18 @@
 
 import cdk8s
 
-from constructs_lib import DEFAULT_IMAGE, AimNamespace, AimServer, AimStorage, NfsExport, harden
+from constructs_lib import (
+    DEFAULT_IMAGE,
+    AimNamespace,
+    AimPod,
+    AimServer,
+    AimStorage,
+    ImageOptions,
+    NfsExport,
+    Resources,
+    StorageOptions,
+    attach,
+)
 from constructs_lib.plus import kplus
 
 NFS = NfsExport(server="nfs.example.com", path="/exports/aim", mount_options=["nfsvers=4.1"])
@@ -25,19 +36,17 @@ def add(app: cdk8s.App, *, namespace: str = "vision", image: str = DEFAULT_IMAGE
     """Add the chart to an app."""
     chart = cdk8s.Chart(app, "shared-volume", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=NFS, size="1Ti")
-    AimServer(chart, "server", storage=storage, image=image)
+    storage = AimStorage(chart, "storage", source=NFS, options=StorageOptions(size="1Ti"))
+    AimServer(chart, "server", storage=storage, image=ImageOptions(image=image))
     job = kplus.Job(chart, "train", metadata=cdk8s.ApiObjectMetadata(name="train"))
-    job.add_container(
-        image=image,  # any with Aim 3.29 in it
-        image_pull_policy=kplus.ImagePullPolicy.IF_NOT_PRESENT,
+    AimPod(job).add_container(
+        image=ImageOptions(image=image),  # any with Aim 3.29 in it
         command=["python3", "-c", TRAIN],
-        resources=kplus.ContainerResources(memory=kplus.MemoryResources(request=cdk8s.Size.mebibytes(256))),
+        resources=Resources(requests={"memory": "256Mi"}),
         # training images often write where they like
         security_context=kplus.ContainerSecurityContextProps(read_only_root_filesystem=False),
     )
-    storage.attach(job)
-    harden(job)  # AimNamespace admits pods of Pod Security "restricted" only
+    attach(job, storage)
     return chart
 
 

@@ -6,8 +6,8 @@ import cdk8s
 from syrupy.assertion import SnapshotAssertion
 
 from examples import distributed, existing_claim, remote_tracking, report, shared_volume
-from tests.manifest_rules import pod_template
-from tests.pod_security import violations
+from tests.harness.manifest_rules import pod_template
+from tests.harness.pod_security import violations
 
 
 def assert_admitted(chart: cdk8s.Chart) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import cdk8s
 import pytest
 
-from constructs_lib import AimServer, AimStorage, NfsExport, Resources, ServiceOptions
-from tests.building import rendered
+from constructs_lib import NfsExport, Resources, ServiceOptions
+from tests.harness.building import aim_server, aim_storage, rendered
 
 GUIDE: dict[str, dict[str, Any]] = {
     "PersistentVolume": {
@@ -33,10 +33,10 @@ GUIDE: dict[str, dict[str, Any]] = {
         "spec.replicas": 1,
         "spec.template.spec.containers.0.image": "my-docker-repository.dev/deployments/aim:1",
         "spec.template.spec.containers.0.ports.0.containerPort": 43800,
-        "spec.template.spec.containers.0.resources": {
-            "limits": {"cpu": "1", "memory": "2Gi"},
-            "requests": {"cpu": "100m", "memory": "1Gi"},
-        },
+        "spec.template.spec.containers.0.resources.limits.cpu": "1",
+        "spec.template.spec.containers.0.resources.limits.memory": "2Gi",
+        "spec.template.spec.containers.0.resources.requests.cpu": "100m",
+        "spec.template.spec.containers.0.resources.requests.memory": "1Gi",
         "spec.template.spec.containers.0.volumeMounts.0.mountPath": "/aim",
         "spec.template.spec.volumes.0.persistentVolumeClaim.claimName": "aim-runs-claim",
     },
@@ -73,7 +73,6 @@ DIFFERENT: dict[str, dict[str, str]] = {
         "spec.progressDeadlineSeconds": "longer than a start may take on a slow NFS",
         "spec.selector": LABELS,
         "spec.strategy.type": "Recreate: a rolling update starts a second `aim up`, which corrupts the index",
-        "spec.template.metadata.annotations": "a changed supervisor rolls the pod",
         "spec.template.metadata.labels": LABELS,
         f"{POD}.automountServiceAccountToken": "Aim never talks to the API server",
         f"{POD}.dnsPolicy": "cdk8s-plus writes the default",
@@ -85,17 +84,22 @@ DIFFERENT: dict[str, dict[str, str]] = {
         f"{POD}.terminationGracePeriodSeconds": "running queries have 30 s",
         f"{POD}.volumes.0.name": "that of the claim",
         f"{POD}.volumes.1": "the supervisor",
+        f"{POD}.volumes.2": "temporary files: SQLite fails without a place for large sorts",
         f"{CONTAINER}.command": "the supervisor, which runs Aim on any image",
         f"{CONTAINER}.imagePullPolicy": "said, so that a tag `latest` changes nothing",
         f"{CONTAINER}.livenessProbe": "the guide has no probes",
         f"{CONTAINER}.name": "the guide repeats the Deployment's name",
         f"{CONTAINER}.ports.0.name": "ports have names",
+        f"{CONTAINER}.ports.1": "the supervisor answers the kubelet",
         f"{CONTAINER}.readinessProbe": "the guide has no probes",
+        f"{CONTAINER}.resources.limits.ephemeral-storage": "temporary files and logs are counted",
+        f"{CONTAINER}.resources.requests.ephemeral-storage": "temporary files and logs are counted",
         f"{CONTAINER}.securityContext": RESTRICTED,
         f"{CONTAINER}.startupProbe": "the guide has no probes",
         f"{CONTAINER}.terminationMessagePolicy": "the reason of an end stands in `kubectl describe pod`",
         f"{CONTAINER}.volumeMounts.0.name": "that of the claim",
         f"{CONTAINER}.volumeMounts.1": "the supervisor",
+        f"{CONTAINER}.volumeMounts.2": "temporary files",
         f"{CONTAINER}.workingDir": "the supervisor",
     },
     "Service": {
@@ -116,7 +120,7 @@ ADDED = {
 @pytest.fixture
 def guide(chart: cdk8s.Chart) -> cdk8s.Chart:
     """The guide's set-up, under its own names."""
-    storage = AimStorage(
+    storage = aim_storage(
         chart,
         "storage",
         source=NfsExport(server="123.12.123.12", path="/aim"),
@@ -124,7 +128,7 @@ def guide(chart: cdk8s.Chart) -> cdk8s.Chart:
         claim_name="aim-runs-claim",
         volume_name="aim-runs",
     )
-    AimServer(
+    aim_server(
         chart,
         "server",
         storage=storage,

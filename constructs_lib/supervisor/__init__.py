@@ -3,15 +3,14 @@
 `AimServer` carries this package to the pod in a ConfigMap, so that any image with Aim 3.29 in it behaves. It stands
 alone: the standard library of Python 3.9, and Aim where Aim is.
 
-It does what `aim up` does, in the same processes, and what `aim up` does not: it waits until it is alone on the volume,
-heals an interrupted initialisation, tells the truth in its exit code, drains when it is told to stop, and ends when
-Aim's indexer dies, which otherwise leaves a server that answers everything and finds nothing.
+It does what `aim up` does, and what `aim up` does not: it waits until it is alone on the volume and watches that it
+stays so, completes an interrupted initialisation, rebuilds a damaged index, closes the holes of Aim's API (`patches`),
+answers the kubelet itself, tells the truth in its exit code, drains when it is told to stop, and always ends.
 
-    python3 -m supervisor serve    holds the volume, starts the two below and watches them
-    python3 -m supervisor index    prepares the repository, then indexes new runs (the parent process of `aim up`)
-    python3 -m supervisor web      the web server (`python -m uvicorn` in `aim up`)
+    python3 -m supervisor serve    holds the volume, answers the kubelet, starts and watches the next one
+    python3 -m supervisor host     imports Aim once, and forks the indexer and the web server's workers
 
-    python3 -m supervisor track    in a container of its own: checks the volume, and becomes the one below
+    python3 -m supervisor track    in a container of its own: answers the kubelet, starts and watches the next one
     python3 -m supervisor accept   takes runs over the network (`aim server`)
 """
 
@@ -23,5 +22,5 @@ class Refusal(Exception):  # noqa: N818
 
 
 def say(text: str) -> None:
-    """Write a line of our own among Aim's."""
+    """Write a line of the supervisor's own among Aim's."""
     print(f"aim-supervisor: {text}", flush=True)

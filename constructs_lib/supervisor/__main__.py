@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+import signal
+
+# PID 1 of a container has no default signal handlers: without this one, a SIGTERM during the imports below is lost
+signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+
+import argparse
 import resource
 import sys
 
 from . import Refusal, say
-from .index import index
+from .accept import accept
+from .host import host
 from .serve import serve
-from .track import accept, track
-from .web import web
+from .track import track
+from .version import check
 
-_ROLES = {"serve": serve, "index": index, "track": track, "accept": accept}
+_ROLES = {"serve": serve, "host": host, "track": track, "accept": accept}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the arguments of every role but `web`."""
+    """Read the arguments of every role."""
     parser = argparse.ArgumentParser(prog="supervisor")
     parser.add_argument("role", choices=_ROLES)
     parser.add_argument("--repository", required=True, help="where the volume is mounted")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--host", default="", help="address to listen on; default: every one, of IPv4 and IPv6")
+    parser.add_argument("--health-port", type=int, default=0, help="port for the kubelet's probes; default: none")
     parser.add_argument("--workers", type=int, default=1, help="processes that answer requests; default: 1")
     parser.add_argument("--base-path", default="", help="what every URL starts with, such as /aim; default: nothing")
-    parser.add_argument("--ready-fd", type=int, default=-1, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--allow-host", action="append", default=[], help="host name to answer to, repeatable; default: any"
+    )
+    parser.add_argument("--supervisor-version", default="", help="refuse to start as another one; default: any")
+    parser.add_argument("--go-fd", type=int, default=-1, help=argparse.SUPPRESS)
+    parser.add_argument("--report-fd", type=int, default=-1, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str]) -> None:
     """Take a role; ends with 1 and the reason as the last line where it cannot be played to the end."""
-    if arguments[:1] == ["web"]:
-        web(arguments[1:])
-        return
     options = parse(arguments)
     try:
+        if options.supervisor_version:
+            check(options.supervisor_version)
         raise_file_limit()
         _ROLES[options.role](options)
     except (Refusal, OSError) as error:
@@ -50,7 +62,7 @@ def raise_file_limit() -> None:
 
 
 def _exit(code: int) -> None:
-    """End at once: threads of Aim's, or one that waits for a dead file system, would not let go."""
+    """End at once: a thread that waits for a dead file system would not let go."""
     sys.stdout.flush()
     os._exit(code)
 

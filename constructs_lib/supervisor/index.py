@@ -1,78 +1,270 @@
-"""What the parent process of `aim up` does: the indexer of the repository."""
+"""Keeps the index of a repository up to date, in the place of the threads that `aim up` has for it.
+
+A search by a hyperparameter or a metric reads the index only: a run that is not in it is not found. Aim watches each
+running run by a thread of its own, looks at all files of all runs every five seconds, and never starts a thread again
+that has died. Here one thread looks at the runs that changed (`watching`), and builds a damaged index anew.
+"""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import itertools
-import json
-import os
-import signal
-import sys
+import dataclasses
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
-from . import Refusal
-from .repository import open_repository, prepare_web_server
+from . import Refusal, say
+from .patches.indexing import Damaged, Index, Locked, NoRoom, reason
+from .patches.lost_runs import LostRuns
+from .watching import Runs
 
-_AGAIN_SECONDS = 30
+HUNG_SECONDS = 300
+"""No step of the indexer takes longer than some seconds, unless the file system hangs."""
 
+_PAUSE_SECONDS = 1
+_LONGEST_PAUSE_SECONDS = 10
+_SHARE = 10
+"""A pause is ten times as long as the work before it: the indexer takes a tenth of a core, whatever is written."""
 
-def index(options: argparse.Namespace) -> None:
-    """Prepare the repository, say so, and index until told to stop or until a thread of the indexer dies."""
-    from aim.sdk.index_manager import RepoIndexManager
-    from aim.sdk.run_status_manager import RunStatusManager
+_SLICE_SECONDS = 0.5
+"""For so long the index is kept open for writing; a run can be deleted in the gaps."""
 
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    volume = Path(options.repository)
-    repository = open_repository(volume)
-    prepared = prepare_web_server(volume, repository, options)
-    reasons: dict[str, str] = {}
-    threading.excepthook = lambda death: _note_death(reasons, death)
-    indexer, statuses = RepoIndexManager.get_index_manager(repository), RunStatusManager(repository)
-    indexer.start()
-    statuses.start()
-    with os.fdopen(options.ready_fd, "w", encoding="utf-8") as answer:
-        json.dump(prepared, answer)
-    threads = {
-        "indexing": indexer._index_thread,
-        "finding new runs": indexer._monitor_thread,
-        "watching for new runs": indexer.new_chunk_observer,
-        "watching running runs": indexer.chunk_change_observer,
-        "closing lost runs": statuses._monitor_thread,
-    }
-    for second in itertools.count(1):
-        if stopping.wait(1):
-            break
-        _check_threads(threads, reasons)
-        if second % _AGAIN_SECONDS == 0:
-            _look_again(indexer)
-    end = time.monotonic() + 3
-    while indexer.indexing_queue.unfinished_tasks and time.monotonic() < end:
-        time.sleep(0.05)
+_GAP_SECONDS = 0.05
+_LOST_SECONDS = 30
+_READ_SECONDS = 3600
+"""All of the index is read as often: a part that nobody reads may be damaged."""
+
+_AGAIN_SECONDS, _AGAIN_TIMES = 600, 3
+"""An index that is damaged more often, in so many seconds, is not the fault of the index."""
+
+_LOCK_SECONDS = 30
+"""Whatever has the index open for longer than that is a second indexer; a deletion takes moments."""
+
+_MANY = 50
+"""Runs that wait, from which on it is worth a line."""
+
+_UNREADABLE_AFTER = 3
+"""Looks at a run in vain: a trainer may be about to make it."""
 
 
-def _note_death(reasons: dict[str, str], death: Any) -> None:
-    sys.__excepthook__(death.exc_type, death.exc_value, death.exc_traceback)
-    reasons[death.thread.name] = f"{death.exc_type.__name__}: {death.exc_value}"
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """What the indexer is at.
 
-
-def _check_threads(threads: dict[str, threading.Thread], reasons: dict[str, str]) -> None:
-    for task, thread in threads.items():
-        if not thread.is_alive():
-            raise Refusal(f"Aim's thread for {task} died: {reasons.get(thread.name, 'for no reason that it told')}")
-
-
-def _look_again(indexer: Any) -> None:
-    """Index what is watched once more.
-
-    Aim indexes a run when it changes. One that had ended before it was watched, or that was found half-made, would not
-    be found by any search until the next start.
+    Attributes:
+        text: what it is busy with, or kept from; empty while every run is indexed.
+        runs: in the repository.
+        running: of them, being written.
+        waiting: of them, yet to be indexed, where these are more than some.
+        unreadable: of them, that cannot be read.
     """
-    indexer._corrupted_runs.clear()
-    for run in list(indexer._watches) if indexer.indexing_queue.empty() else ():
-        with contextlib.suppress(OSError):  # it has been deleted
-            indexer.add_run_to_queue(run)
+
+    text: str = ""
+    runs: int = 0
+    running: int = 0
+    waiting: int = 0
+    unreadable: int = 0
+
+    def __str__(self) -> str:
+        """One line for the health pages."""
+        broken = f", {self.unreadable} unreadable" if self.unreadable else ""
+        return f"{self.text or 'every run is indexed'}; {self.runs} runs, {self.running} running{broken}"
+
+
+def index(
+    volume: Path, *, ready: Callable[[], object], progress: Callable[[Status], None], stopping: threading.Event
+) -> None:
+    """Index what has changed while nobody watched, and then whatever changes, until told to stop.
+
+    Args:
+        volume: with a repository that `repository.prepare` has seen.
+        ready: called as soon as the index can be read; it need not be complete yet.
+        progress: called in another thread when the status changes, twice a second at most.
+        stopping: ends it.
+
+    Raises:
+        Refusal: the thread that indexes has died, or hangs.
+    """
+    indexer = Indexer(volume / ".aim", progress=progress, stopping=stopping)
+    indexer.open()
+    ready()
+    indexer.start()
+    while not stopping.wait(1):
+        indexer.check()
+    indexer.join(3)
+
+
+class Indexer(threading.Thread):
+    """The one writer of the index."""
+
+    def __init__(self, repository: Path, *, progress: Callable[[Status], None], stopping: threading.Event) -> None:
+        super().__init__(name="indexer", daemon=True)
+        self._progress, self._stopping = progress, stopping
+        self._index, self._lost, self._runs = Index(repository), LostRuns(repository), Runs(repository)
+        self._indexed: dict[str, str] = {}
+        self._failures: dict[str, int] = {}
+        self._status: Status | None = None
+        self._is_loaded = self._is_complete = self._is_kept_busy = False
+        self._closed_lost = self._read = float("-inf")
+        self._moved_aside: list[float] = []
+        self._moved, self._error = time.monotonic(), ""
+
+    def open(self) -> None:
+        """Open the index once, so that there is one to read; `run` tries again where it is locked, or the volume full.
+
+        Raises:
+            Refusal: it is damaged, and cannot be moved aside.
+        """
+        try:
+            self._runs.refresh()
+            self._create(wait=0)
+        except Damaged as damage:
+            self._move_aside(damage)
+            self.open()
+        except (NoRoom, Locked):
+            pass
+
+    def check(self) -> None:
+        """Raise why the thread does not work any more, if so.
+
+        Raises:
+            Refusal: it died, or it has not moved for minutes.
+        """
+        if not self.is_alive():
+            raise Refusal(f"Aim's thread for indexing died: {self._error}")
+        seconds = time.monotonic() - self._moved
+        if seconds > HUNG_SECONDS:
+            raise Refusal(f"Aim's thread for indexing has not moved for {seconds:.0f} s: the file system hangs")
+
+    def run(self) -> None:
+        """Look and index, until told to stop or until something is in the way that does not go away."""
+        pause = 0.0
+        try:
+            while not self._stopping.wait(pause):
+                pause = self._step()
+        except BaseException as error:  # noqa: BLE001  # `check` tells
+            self._error = str(error) if isinstance(error, (Refusal, Locked)) else reason(error)
+
+    def _step(self) -> float:
+        """Look once; returns how many seconds to pause."""
+        begin = self._moved = time.monotonic()
+        was_complete = self._is_complete
+        try:
+            self._look()
+        except NoRoom as error:
+            self._is_loaded = False
+            self._report(f"the volume is full, and runs are not indexed until there is room ({error})")
+            return _LONGEST_PAUSE_SECONDS
+        except Damaged as damage:
+            self._move_aside(damage)
+            return 0
+        pause = max(_PAUSE_SECONDS, min(_LONGEST_PAUSE_SECONDS, _SHARE * (time.monotonic() - begin)))
+        return pause if was_complete else 0
+
+    def _look(self) -> None:
+        self._runs.refresh()
+        if not self._is_loaded or self._index.was_touched() or time.monotonic() - self._read > _READ_SECONDS:
+            self._load()
+        self._close_lost()
+        self._forget(self._indexed.keys() - self._runs.all)
+        self._update(self._outdated(self._runs.due() if self._is_complete else self._runs.all))
+        self._report()
+        if not self._is_complete:
+            self._settle()
+
+    def _load(self) -> None:
+        """Read all of the index; where it is not as it was left, every run is compared with it afterwards."""
+        self._is_loaded = False
+        if not self._index.is_there():
+            self._create(wait=_LOCK_SECONDS)
+        found = self._index.checksums()
+        if found != self._indexed:
+            self._indexed, self._is_complete = found, False
+        self._is_loaded, self._read = True, time.monotonic()
+
+    def _create(self, *, wait: float) -> None:
+        if self._runs.all and not self._index.is_there() and not self._moved_aside:
+            say(f"there is no index in {self._index.path}: building it")
+        with self._index.opened(wait):
+            pass
+
+    def _move_aside(self, damage: Damaged) -> None:
+        now, self._is_loaded = time.monotonic(), False
+        self._moved_aside = [now, *(each for each in self._moved_aside if now - each < _AGAIN_SECONDS)]
+        if len(self._moved_aside) > _AGAIN_TIMES:
+            raise Refusal(f"{self._index.path} was built anew {_AGAIN_TIMES} times, and is damaged again: {damage}")
+        try:
+            aside = self._index.move_aside()
+        except OSError as error:
+            remedy = "remove it by hand: it is made of the runs, and built anew"
+            raise Refusal(f"{self._index.path} is damaged ({damage}), and {reason(error)}: {remedy}") from None
+        say(f"{self._index.path} is damaged ({damage}): moved to {aside.name}, and built anew from the runs")
+
+    def _outdated(self, runs: Iterable[str]) -> list[tuple[str, str]]:
+        """Those runs whose files are not the ones that were indexed, with their checksums."""
+        found = []
+        for run in runs:
+            self._moved = time.monotonic()
+            checksum = self._index.checksum(run)
+            self._runs.looked(run, checksum)
+            if checksum != self._indexed.get(run):
+                found.append((run, checksum))
+        return found
+
+    def _update(self, outdated: list[tuple[str, str]]) -> None:
+        """Index runs; in slices, or nothing else could write the index meanwhile."""
+        while outdated and not self._stopping.is_set():
+            if len(outdated) > _MANY:
+                self._report(f"indexing {len(outdated)} runs", waiting=len(outdated))
+            with self._index.opened(_LOCK_SECONDS) as container:
+                end = time.monotonic() + _SLICE_SECONDS
+                while outdated and time.monotonic() < end:
+                    self._moved = time.monotonic()
+                    self._copy(container, *outdated.pop())
+            time.sleep(_GAP_SECONDS if outdated else 0)
+
+    def _copy(self, container: Any, run: str, checksum: str) -> None:
+        try:
+            writes = self._index.copy(container, run, checksum)
+        except Exception as error:  # noqa: BLE001  # whatever Aim and RocksDB raise for the bytes of one run
+            self._failures[run] = self._failures.get(run, 0) + 1
+            if self._failures[run] == _UNREADABLE_AFTER:
+                say(f"run {run} cannot be read, and is not indexed: {reason(error)}")
+            return
+        container.commit(writes)
+        self._indexed[run] = checksum
+        if self._failures.pop(run, 0) >= _UNREADABLE_AFTER:
+            say(f"run {run} can be read again")
+
+    def _forget(self, gone: set[str]) -> None:
+        """Remove deleted runs from the index: one that is indexed while it is deleted would stay there."""
+        if not gone:
+            return
+        with self._index.opened(_LOCK_SECONDS) as container:
+            for run in gone:
+                self._index.forget(container, run)
+                del self._indexed[run]
+
+    def _settle(self) -> None:
+        """After all runs were compared: watch those only that are running, or have changed meanwhile."""
+        for run in self._runs.all - self._runs.running:
+            if self._index.checksum(run) == self._indexed.get(run):
+                self._runs.settle(run)
+        self._is_complete = True
+
+    def _close_lost(self) -> None:
+        if time.monotonic() - self._closed_lost > _LOST_SECONDS:
+            self._closed_lost = time.monotonic()
+            self._lost.close(self._runs.running)
+
+    def _report(self, text: str = "", *, waiting: int = 0) -> None:
+        self._failures = {run: count for run, count in self._failures.items() if run in self._runs.all}
+        unreadable = sum(count >= _UNREADABLE_AFTER for count in self._failures.values())
+        status = Status(text, len(self._runs.all), len(self._runs.running), waiting, unreadable)
+        if status != self._status:
+            self._status = status
+            self._progress(status)
+        if bool(text) != self._is_kept_busy:
+            self._is_kept_busy = bool(text)
+            say(text or f"all of {status.runs - status.unreadable} runs are indexed")

@@ -1,4 +1,4 @@
-"""Aim's lock files that outlived whoever made them."""
+"""Removes stale Aim lock files whose owning process is dead."""
 
 from __future__ import annotations
 
@@ -10,47 +10,56 @@ import time
 from pathlib import Path
 
 from . import say
+from .threads import in_thread
+from .volume import TRACKING_LOCK, is_held_by
 
 STALE_SECONDS = 60
 """Aim holds `structured_db_lock` for milliseconds; one that is as old as this has lost its holder."""
 
 
 class Locks:
-    """Aim's lock files that outlived whoever made them, which block every new run for five minutes each time."""
+    """Aim's lock files of dead processes, each of which blocks every new run for five minutes."""
 
-    def __init__(self, volume: Path, dead_host: str | None) -> None:
+    def __init__(self, volume: Path) -> None:
+        self.volume = volume
         self.folder = volume / ".aim" / "locks"
         self.creating_runs = self.folder / "structured_db_lock"
-        self.dead_host = dead_host
-        # while our own indexer prepares the repository, a new lock may well be its own
+        # while the indexer prepares the repository, a new lock may well be its own
         self.preparing = True
         self._at_start = self._identity()
         self._seen, self._since = self._at_start, time.monotonic()
 
-    def break_those_of_the_dead(self) -> None:
-        """Remove what the former holder of the volume had locked; a lock of a run names no host, and stays."""
-        for lock in self.folder.glob("*") if self.dead_host else ():
-            process, host = _holder(lock)
-            if host == self.dead_host and not _is_alive(process, host):
-                lock.unlink()
-                say(f"removed {lock.name}, left behind by host {self.dead_host}")
+    def remove_those_of(self, host: str) -> None:
+        """Remove the locks of the former holder of the volume; a lock of a run names no host, and stays.
 
-    def break_if_stale(self) -> None:
+        The tracking server of that pod is a container of its own and may still drain: its locks are left to
+        `remove_if_stale`.
+        """
+        if host != socket.gethostname() and is_held_by(self.volume / TRACKING_LOCK, host):
+            say(f"the tracking server on host {host} still runs: its locks stay until they are stale")
+            return
+        for lock in self.folder.glob("*"):
+            process, owner = _holder(lock)
+            if owner == host and not _is_alive(process, owner):
+                lock.unlink()
+                say(f"removed {lock.name}, left behind by host {host}")
+
+    def remove_if_stale(self) -> None:
         """Remove the lock for creating runs if it has been the same for a minute."""
         identity = self._identity()
         if identity != self._seen:
             self._seen, self._since = identity, time.monotonic()
-        ours = self.preparing and identity != self._at_start
-        if identity and not ours and time.monotonic() - self._since >= STALE_SECONDS:
+        own = self.preparing and identity != self._at_start
+        if identity and not own and time.monotonic() - self._since >= STALE_SECONDS:
             host = _holder(self.creating_runs)[1] or "unknown"
             self.creating_runs.unlink()
             say(f"removed {self.creating_runs.name} of host {host}, held for {STALE_SECONDS} s: its holder is gone")
 
     async def watch(self) -> None:
-        """Look for stale locks for ever; in a thread, as a file system that hangs must not stop the supervisor."""
+        """Look for stale locks for ever."""
         while True:
             with contextlib.suppress(OSError):
-                await asyncio.get_running_loop().run_in_executor(None, self.break_if_stale)
+                await in_thread(self.remove_if_stale)
             await asyncio.sleep(5)
 
     def _identity(self) -> tuple[int, int] | None:
@@ -70,10 +79,10 @@ def _holder(lock: Path) -> tuple[str, str]:
 
 
 def _is_alive(process: str, host: str) -> bool:
-    """Whether it is one of the tracking server's container; ours has not started any yet."""
+    """Whether a process of this pod lives; none that this container has started makes locks yet."""
     return host == socket.gethostname() and process != str(os.getpid()) and process in _processes()
 
 
 def _processes() -> set[str]:
-    """Those of this pod; unlike a path below `/proc`, without the ids of their threads."""
+    """The process ids of this pod; unlike a path below `/proc`, without the ids of their threads."""
     return {each.name for each in Path("/proc").iterdir()}

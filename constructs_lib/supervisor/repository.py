@@ -2,99 +2,104 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import logging
+import dataclasses
 import os
 import re
-import shutil
+import socket
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from . import Refusal, say
+from .patches.migrations import newest, tables_of, upgrade
+
+_FOLDERS = (
+    *("locks", "check_ins", "progress"),
+    *(f"{part}/{folder}" for part in ("meta", "seqs") for folder in ("chunks", "progress", "locks")),
+)
+"""Aim makes them when it needs them first: a trainer of another user would own them, and keep everybody out."""
 
 # what Aim 3 keeps in a repository, of which an interrupted initialisation leaves some
 _OF_AIM = re.compile(
-    r"locks|meta|seqs|progress|check_ins|(run_metadata\.sqlite|aim_db)(-\w+)?|VERSION|ENCRYPTION_KEY|\..*", re.ASCII
+    r"locks|meta|seqs|progress|check_ins|bcp|ext|profiler|(run_metadata\.sqlite|aim_db)(-\w+)?|VERSION|ENCRYPTION_KEY"
+    r"|\..*",
+    re.ASCII,
 )
 
-_RUNS = "run_metadata.sqlite"
-_INTERFACE = "aim_db"
+_LOCK_SECONDS = 300
+_BUSY_SECONDS = 60
+_EMPTY = " \t\r\n\0"
+"""A file that was written just before a node lost power can be there with zeros in it."""
 
 
-def open_repository(volume: Path) -> Any:
-    """The Aim repository of a volume: made where there is none, completed where making it was interrupted."""
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """A database of the repository.
+
+    Attributes:
+        name: of its file.
+        scripts: folder of its migrations in Aim's package.
+        remedy: what to do with one that is damaged.
+    """
+
+    name: str
+    scripts: str
+    remedy: str
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What is in the file of a database.
+
+    Attributes:
+        tables: their names; none where there is no file.
+        versions: what alembic noted; none where it never finished.
+    """
+
+    tables: list[str] = dataclasses.field(default_factory=list)
+    versions: list[str] = dataclasses.field(default_factory=list)
+
+
+_RUNS = Database(
+    name="run_metadata.sqlite",
+    scripts="storage/migrations",
+    remedy="restore the file from a backup; names, tags, experiments and notes of the runs are in it only",
+)
+_LIST_AGAIN = "import aim; r = aim.Repo('{}', init=True); [r.request_props(h, False) for h in r.list_all_runs()]"
+"""Adds a row for each run, under a default name."""
+
+_INTERFACE = Database(
+    name="aim_db",
+    scripts="web/migrations",
+    remedy="restore the file from a backup, or move it away to start with an empty one; dashboards, bookmarks and "
+    "reports are in it only",
+)
+
+
+def prepare(volume: Path) -> None:
+    """Make the repository of a volume ready to be served: make or complete it, and migrate its databases.
+
+    Where there is nothing to do, nothing is written, so that a full volume is served. To be run in a process of its own
+    that ends afterwards.
+
+    Raises:
+        Refusal: the repository is of another version, is something else, or is damaged where nothing can heal it.
+    """
     from aim.sdk.data_version import DATA_VERSION
-    from aim.sdk.repo import Repo
 
-    complete = is_complete(volume / ".aim", DATA_VERSION)
+    repository = volume / ".aim"
+    complete = is_complete(repository, DATA_VERSION)
     if not complete:
         say(f"initialising the Aim repository in {volume}")
-        _initialise(volume)
-    return Repo.from_path(str(volume), init=not complete)
-
-
-def _initialise(volume: Path) -> None:
-    """Make a repository beside, and move what is missing into place.
-
-    Aim's own initialisation, killed while it makes a database, leaves one that it can neither use nor complete.
-    """
-    # in a process of its own, which takes along what Aim keeps of a repository; forked, as Aim takes seconds to import
-    with _scratch(volume) as scratch, ProcessPoolExecutor(1, mp_context=get_context("fork")) as process:
-        try:
-            process.submit(_make, scratch).result()
-        except Exception as error:  # noqa: BLE001  # whatever Aim, SQLite or RocksDB raise
-            raise Refusal(f"cannot initialise an Aim repository in {volume}: {_first_line(error)}") from None
-        made, repository = scratch / ".aim", volume / ".aim"
-        if not repository.exists():
-            made.rename(repository)
-            return
-        if not _has_rows(repository / _RUNS):
-            _replace(repository / _RUNS, made / _RUNS)
-        for part in made.iterdir():
-            if part.name != "VERSION" and not (repository / part.name).exists():
-                part.rename(repository / part.name)
-
-
-def _make(folder: Path) -> None:
-    from aim.sdk.repo import Repo
-
-    Repo.from_path(str(folder), init=True)
-
-
-@contextlib.contextmanager
-def _scratch(volume: Path) -> Iterator[Path]:
-    """A folder of our own on the volume; what an interrupted start has left in it is of no use to anyone."""
-    scratch = volume / ".aim-server.tmp"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _replace(database: Path, made: Path) -> None:
-    """Put a database in the place of another, whose journals would be taken for its own."""
-    for journal in database.parent.glob(f"{database.name}-*"):
-        journal.unlink()
-    made.replace(database)
-
-
-def _has_rows(database: Path) -> bool:
-    """Whether anybody has ever put something into a database."""
-    if not database.exists():
-        return False
-    listing = (
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('alembic_version', 'sqlite_sequence')"
-    )
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        tables = [name for (name,) in connection.execute(listing)]
-        return any(connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() for table in tables)
+        (repository / "VERSION").unlink(missing_ok=True)  # an empty one, at which Aim itself fails
+    _make_folders(repository)
+    if complete and not _outdated(repository):
+        return
+    with _creating_runs(repository):
+        for database in _outdated(repository):
+            _upgrade(repository / database.name, database)
+        _write_version(repository / "VERSION", DATA_VERSION)
 
 
 def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
@@ -109,7 +114,7 @@ def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
     if not repository.is_dir():
         raise Refusal(f"{repository} is no directory: {move}")
     version = repository / "VERSION"
-    text = version.read_text(encoding="utf-8", errors="replace").strip() if version.exists() else ""
+    text = version.read_text(encoding="utf-8", errors="replace").strip(_EMPTY) if version.exists() else ""
     if not text:
         foreign = sorted(path.name for path in repository.iterdir() if not _OF_AIM.fullmatch(path.name))
         if foreign:
@@ -124,42 +129,98 @@ def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
     return True
 
 
-def prepare_web_server(volume: Path, repository: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """Migrate the web server's database; its arguments and environment are those that `aim up` gives it."""
-    from aim.cli.utils import build_db_upgrade_command, build_uvicorn_command
-    from aim.web import configs
-
-    os.environ[configs.AIM_ENV_MODE_KEY] = "prod"
-    with _scratch(volume) as scratch:
-        # Aim finds the database below this; here, a copy: SQLite cannot take back half a migration
-        os.environ[configs.AIM_UI_MOUNTED_REPO_PATH] = str(scratch)
-        _migrate(volume / ".aim" / _INTERFACE, scratch / ".aim" / _INTERFACE, build_db_upgrade_command()[3:])
-    environment = {configs.AIM_ENV_MODE_KEY: "prod", configs.AIM_UI_MOUNTED_REPO_PATH: repository.path}
-    if options.base_path:
-        environment[configs.AIM_UI_BASE_PATH] = options.base_path
-    command = build_uvicorn_command("aim.web.run:app", host="0.0.0.0", port=options.port, workers=options.workers)
-    return {"arguments": command[3:], "environment": environment}
+def _make_folders(repository: Path) -> None:
+    repository.mkdir(exist_ok=True)
+    for name in _FOLDERS:
+        _make_folder(repository / name)
+    for name in ("meta/chunks", "meta/progress"):
+        if not os.access(repository / name, os.R_OK | os.X_OK):
+            remedy = f"chown -R {os.geteuid()}:{os.getegid()} the volume's directory where it is exported"
+            raise Refusal(f"{repository / name} cannot be read by uid {os.geteuid()}, gid {os.getegid()}: {remedy}")
 
 
-def _migrate(database: Path, copy: Path, arguments: list[str]) -> None:
-    from alembic.config import main as alembic
-
-    copy.parent.mkdir()
-    if _has_rows(database):
-        with contextlib.closing(sqlite3.connect(database)) as old, contextlib.closing(sqlite3.connect(copy)) as new:
-            old.backup(new)
+def _make_folder(path: Path) -> None:
     try:
-        alembic(argv=arguments)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever alembic, SQLAlchemy or SQLite raise
-        reason = _first_line(error.__cause__ or error.__context__ or error)
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a full volume, or a folder of somebody else
+        say(f"cannot make {path}: {error.strerror}")
+
+
+def _outdated(repository: Path) -> list[Database]:
+    """Those databases that have to be made, or migrated.
+
+    Raises:
+        Refusal: one of them is damaged, or gone while there are runs.
+    """
+    states = {database: _inspect(repository / database.name, database) for database in (_RUNS, _INTERFACE)}
+    if not states[_RUNS].tables:
+        _refuse_runs_without_database(repository)
+    return [database for database, state in states.items() if state.versions != [newest(database.scripts)]]
+
+
+def _inspect(path: Path, database: Database) -> State:
+    if not path.exists():
+        return State()
+    # `rw`: SQLite rolls back what a killed writer has left; it makes no file
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as file:
+            return _read(file)
+    except sqlite3.OperationalError as error:
+        raise Refusal(f"{path} cannot be read: {error}") from None
+    except sqlite3.DatabaseError as error:
+        raise Refusal(f"{path} is damaged ({error}): {database.remedy}") from None
+
+
+def _read(file: sqlite3.Connection) -> State:
+    (problem,) = file.execute("PRAGMA quick_check(1)").fetchone()
+    if problem != "ok":
+        raise sqlite3.DatabaseError(problem)
+    tables = tables_of(file)
+    noted = file.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
+    return State(tables, [version for (version,) in noted])
+
+
+def _refuse_runs_without_database(repository: Path) -> None:
+    """Reject runs whose database is gone: one that is made anew is empty, and no run would be listed any more."""
+    with os.scandir(repository / "meta/chunks") as folders:
+        count = sum(folder.is_dir() for folder in folders)
+    if count:
+        code = _LIST_AGAIN.format(repository.parent)
+        reason = f"{repository / _RUNS.name} is missing or empty, and there are {count} runs: {_RUNS.remedy}"
+        raise Refusal(f'{reason}; without a backup, python -c "{code}" lists them under default names')
+
+
+def _upgrade(path: Path, database: Database) -> None:
+    try:
+        upgrade(path, database.scripts)
+    except Exception as error:  # noqa: BLE001  # whatever alembic, SQLAlchemy or SQLite raise
+        reason = str(error.__cause__ or error.__context__ or error).strip().split("\n")[0] or type(error).__name__
         newer = "; a newer Aim wrote it, use that one's image" if "revision" in reason else ""
-        raise Refusal(f"cannot bring {database} to this version of Aim: {reason}{newer}") from None
-    _replace(database, copy)
-    # alembic switches off every logger there is, and Aim's indexer has something to say
-    for logger in logging.Logger.manager.loggerDict.values():
-        if isinstance(logger, logging.Logger):
-            logger.disabled = False
+        raise Refusal(f"cannot bring {path} to this version of Aim: {reason}{newer}") from None
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
+@contextlib.contextmanager
+def _creating_runs(repository: Path) -> Iterator[None]:
+    """Hold the lock that Aim's clients hold while they initialise a repository, migrate it, or create a run in it."""
+    from filelock import SoftFileLock, Timeout
+
+    path = repository / "locks/structured_db_lock"
+    try:
+        with SoftFileLock(str(path), timeout=_LOCK_SECONDS):
+            # before filelock 3.20 the file is empty: nobody could tell that the one of a killed process is stale
+            if not path.stat().st_size:
+                path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
+            yield
+    except Timeout:
+        raise Refusal(f"{path} is held for {_LOCK_SECONDS} s: remove it when no trainer creates a run") from None
+
+
+def _write_version(path: Path, version: tuple[int, ...]) -> None:
+    """Write the file that makes a repository one, at once and for good: Aim fails at an empty one."""
+    text, fresh = ".".join(map(str, version)) + "\n", path.with_name(".VERSION.new")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

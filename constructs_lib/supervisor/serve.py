@@ -4,86 +4,107 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import json
-import os
-import signal
-import sys
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 from . import Refusal, say
-from .child import Child, command_of
+from .child import Child
+from .health import Health, ask
 from .locks import Locks
-from .volume import Volume, check_writable
-from .web import DRAIN_SECONDS
+from .supervision import supervise
+from .threads import in_thread
+from .volume import LOCK, Hold, check_mount, check_writable
+from .web import drain_seconds
+
+_NEEDED = ("meta", "locks", "progress", "run_metadata.sqlite", "aim_db", "VERSION")
+"""In `.aim`: what the web server and its indexer write."""
+
+_PAGE = "/api/projects/pinned-sequences"
+"""Read from the volume in a few milliseconds; `/api/projects/` would open every run."""
 
 
 class Server:
-    """The indexer and the web server on one volume."""
+    """The web server and its indexer on one volume.
+
+    Attributes:
+        health: what the kubelet is told.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.volume = Volume(Path(options.repository))
-        self.children: list[Child] = []
+        self.health = Health()
+        self.path = Path(options.repository)
+        self.hold = Hold(self.path / LOCK)
+        self._host: Child | None = None
+        self._serving = asyncio.Event()
 
     async def run(self) -> None:
         """Serve; ends only by a refusal."""
-        check_writable(self.volume.path)
-        await self.volume.take()
-        locks = Locks(self.volume.path, self.volume.former)
-        locks.break_those_of_the_dead()
-        watch = asyncio.ensure_future(locks.watch())
-        prepared = await self._start_indexer()
+        # it imports Aim meanwhile, and waits then
+        self._host = host = await Child.start("host", on_report=self._note)
+        self._ended = asyncio.ensure_future(host.ended())
+        locks = await self._unless_ended(self._take_volume())
+        host.go()
+        lost, stale = asyncio.ensure_future(self.hold.watch()), asyncio.ensure_future(locks.watch())
+        asking = asyncio.ensure_future(self._ask())
+        await self._unless_ended(self._serving.wait(), lost)
         locks.preparing = False
-        await self._start_web_server(prepared)
-        ends = [asyncio.ensure_future(child.ended()) for child in self.children]
-        done, _ = await asyncio.wait([*ends, watch], return_when=asyncio.FIRST_COMPLETED)
-        raise done.pop().result() or Refusal("the watch over locks ended")
+        await self._unless_ended(asyncio.wait([asking, stale], return_when=asyncio.FIRST_COMPLETED), lost)
+        raise Refusal("the supervisor's own watch ended")
 
     async def stop(self) -> None:
-        """Let running queries finish and refuse new connections; then end the indexer."""
-        for child, seconds in zip(reversed(self.children), (DRAIN_SECONDS + 5, 5)):
-            await child.stop(seconds)
+        """Let running queries finish and refuse new connections, and end the indexer."""
+        if self._host:
+            await self._host.stop(drain_seconds() + 3)
+        self.hold.stop_asking()
 
-    async def _start_indexer(self) -> dict[str, Any]:
-        """Start the indexer; what it answers, once the repository is prepared, is how to start the web server."""
-        reader, writer = os.pipe()
-        command = [*command_of("index"), *sys.argv[2:], "--ready-fd", str(writer)]
-        child = await Child.start("indexer", command, environment={}, fd=writer)
-        self.children.append(child)
-        os.close(writer)
-        prepared = await asyncio.get_running_loop().run_in_executor(None, _read_all, reader)
-        if not prepared:
-            raise await child.ended()
-        return json.loads(prepared)  # type: ignore[no-any-return]
+    async def _take_volume(self) -> Locks:
+        self.health.waiting_for = f"the file system of {self.path} does not answer"
+        await in_thread(check_mount, self.path)
+        await in_thread(check_writable, self.path, _NEEDED)
+        former = await self.hold.take(self._wait_for)
+        locks = await in_thread(Locks, self.path)
+        await in_thread(locks.remove_those_of, former)
+        return locks
 
-    async def _start_web_server(self, prepared: dict[str, Any]) -> None:
-        command = [*command_of("web"), *prepared["arguments"]]
-        child = await Child.start("web server", command, environment=prepared["environment"])
-        self.children.append(child)
-        say(f"serving {self.volume.path} on port {self.options.port}")
+    def _wait_for(self, reason: str) -> None:
+        self.health.waiting_for = reason
 
+    async def _unless_ended(self, wanted: Awaitable[Any], *lost: asyncio.Future[Refusal]) -> Any:
+        """Await something, unless the host ends or the lock on the volume is lost before."""
+        future = asyncio.ensure_future(wanted)
+        await asyncio.wait([future, self._ended, *lost], return_when=asyncio.FIRST_COMPLETED)
+        for loss in lost:
+            if loss.done() and self._host:
+                await self._host.kill()  # at once: whatever it writes now, it writes into the store of another server
+                raise loss.result()
+        if self._ended.done():
+            raise self._ended.result()
+        return future.result()
 
-def _read_all(descriptor: int) -> str:
-    with os.fdopen(descriptor, encoding="utf-8") as answer:
-        return answer.read()
+    async def _ask(self) -> None:
+        """Ask the web server again and again, often until it has answered once."""
+        await self._serving.wait()
+        while True:
+            page = f"{self.options.base_path}{_PAGE}"
+            await ask(self.health, self.options.host, self.options.port, page)
+            await asyncio.sleep(2 if self.health.started else 0.1)
+
+    def _note(self, report: dict[str, Any]) -> None:
+        self.health.waiting_for = report.get("waiting_for", self.health.waiting_for)
+        if "index" in report:
+            self.health.notes["index"] = report["index"]
+        if "serving" in report:
+            self.health.waiting_for = "the web server has not answered yet"
+            self._serving.set()
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Serve until told to stop."""
-    asyncio.run(_serve(options))
+    """Serve until told to stop.
 
-
-async def _serve(options: argparse.Namespace) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    server = Server(options)
-    running, stopped = asyncio.ensure_future(server.run()), asyncio.ensure_future(stopping.wait())
-    await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
-    running.cancel()  # without effect where it has ended, for a reason
-    await server.stop()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
-    say("stopped")
+    Raises:
+        Refusal: why it ended otherwise.
+    """
+    say(f"starts on {options.repository}")
+    supervise(lambda: Server(options), health_port=options.health_port)

@@ -1,18 +1,34 @@
-"""What `python -m uvicorn` does in `aim up` and `aim server`, without its delay."""
+"""Aim's web application on sockets of the supervisor: `python -m uvicorn` in `aim up`, in processes that are forked."""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import gc
+import importlib
+import inspect
 import os
+import signal
 import socket
-from typing import Any
+from pathlib import Path
+from typing import Any, Callable
+
+from . import say
+from .patches.content import SecurityHeaders
+from .patches.indexing import IndexDamage
+from .patches.queries import restrict_queries
+from .patches.requests import SameOrigin
+from .patches.runs import restrict_run_hashes
 
 DRAIN_SECONDS = 30
-"""How long running queries may take after SIGTERM; the pod's grace period is longer."""
+"""How long running queries may take after SIGTERM, unless UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN says otherwise."""
+
+_LONGEST_DRAIN = 38
+"""The supervisor ends within 45 s, well before the pod's grace period of 60 s is over."""
 
 _DEFAULTS = {
     # longer than the idle time of the proxies in front (60 s), or they send requests into closing connections
     "UVICORN_TIMEOUT_KEEP_ALIVE": "75",
-    "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN": str(DRAIN_SECONDS),
     # a worker that searches for longer than the default of 5 s would be taken for dead, and killed
     "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60",
     # the proxy in front says what scheme it was asked for; who may talk to us is the NetworkPolicy's business
@@ -21,23 +37,74 @@ _DEFAULTS = {
 """Of uvicorn's own environment variables; those of the container win."""
 
 
-def web(arguments: list[str]) -> None:
-    """Run uvicorn on a socket without delay.
+def drain_seconds() -> int:
+    """How long running queries may take after SIGTERM."""
+    text = os.environ.get("UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN", "")
+    return min(int(text), _LONGEST_DRAIN) if text.isdigit() else DRAIN_SECONDS
 
-    With several workers uvicorn shares a socket of its own making, on which each answer waits some 40 ms for the
-    acknowledgement of the one before.
-    """
+
+def prepare_environment(options: argparse.Namespace) -> None:
+    """Set the variables that Aim's application reads while it is imported, and uvicorn's defaults."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    import uvicorn.config
-    import uvicorn.main
+    asked, drain = os.environ.get("UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN"), str(drain_seconds())
+    if asked not in (None, drain):
+        say(f"UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN: {asked!r}: {drain} s it is; write at most {_LONGEST_DRAIN}")
+    os.environ["UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN"] = drain
+    from aim.web import configs
 
-    bind = uvicorn.config.Config.bind_socket
+    os.environ[configs.AIM_ENV_MODE_KEY] = "prod"
+    os.environ[configs.AIM_UI_MOUNTED_REPO_PATH] = options.repository
+    os.environ.pop(configs.AIM_UI_BASE_PATH, None)
+    if options.base_path:
+        os.environ[configs.AIM_UI_BASE_PATH] = options.base_path
 
-    def bind_without_delay(config: Any) -> socket.socket:
-        listening: socket.socket = bind(config)
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening
 
-    uvicorn.config.Config.bind_socket = bind_without_delay
-    uvicorn.main.main(args=arguments)
+def web_application(options: argparse.Namespace) -> Any:
+    """Import Aim's web application, and close its holes; nothing on the volume is touched."""
+    from aim.web.run import app
+
+    restrict_queries()
+    restrict_run_hashes()
+    watched = IndexDamage(app, Path(options.repository))
+    guarded = SameOrigin(watched, allowed_hosts=options.allow_host, base_path=options.base_path)
+    # around the guard, so that refusals carry the headers, too
+    return SecurityHeaders(guarded)
+
+
+def configuration(application: Any, arguments: list[str]) -> Any:
+    """Uvicorn's configuration of an application, by its own reading of a command line and of its UVICORN_ variables.
+
+    Args:
+        application: the ASGI application.
+        arguments: those after `python -m uvicorn`.
+    """
+    import uvicorn
+
+    module: Any = importlib.import_module("uvicorn.main")  # `uvicorn.main` is the command of that name in it
+    given: dict[str, Any] = {}
+    run, module.run = module.run, lambda _, **options: given.update(options)
+    module.main(args=arguments, standalone_mode=False)
+    module.run = run
+    known = inspect.signature(uvicorn.Config).parameters
+    return uvicorn.Config(application, **{name: value for name, value in given.items() if name in known})
+
+
+def run_server(config: Any, sockets: list[socket.socket], heartbeat: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM, and then until running requests are answered.
+
+    Args:
+        config: uvicorn's.
+        sockets: to listen on, shared by all workers.
+        heartbeat: called each second while the event loop turns.
+    """
+    import uvicorn
+
+    async def notify() -> None:
+        heartbeat()
+
+    config.callback_notify, config.timeout_notify = notify, 1
+    # uvicorn raises the signal again that it has caught, once it has drained
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    gc.enable()
+    asyncio.run(uvicorn.Server(config).serve(sockets=sockets))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from tests.e2e import kube
 from tests.e2e.kube import Manifest
-from tests.sandbox import skip
+from tests.harness.sandbox import skip
 
 MEASURED: list[tuple[str, str]] = []
 
@@ -52,22 +53,34 @@ class Volumes:
     """Folders on what servers are given as storage, made and looked into as root."""
 
     namespace: str
+    node: str
     nfs: str | None
 
     def run(self, script: str) -> str:
         """Run a shell script where /host is the node's disk and /nfs the NFS export."""
         return kube.kubectl("exec", "-n", self.namespace, "janitor", "--", "sh", "-ec", script)
 
-    def signal(self, pod: Manifest, command: str, name: str = "KILL") -> None:
-        """Send a signal to processes of a pod on the node, those with words in their command line."""
+    def signal(self, pod: Manifest, word: str, name: str = "KILL") -> None:
+        """Send a signal to processes of a pod on the node, those with a word among the arguments of their command."""
         uid = pod["metadata"]["uid"].replace("-", "[-_]")  # in the name of the control group
         found = f"$(grep -l '{uid}' /proc/[0-9]*/cgroup | cut -d/ -f3)"
-        self.run(f"for id in {found}; do grep -qz {command} /proc/$id/cmdline && kill -{name} $id || true; done")
+        self.run(f"for id in {found}; do grep -qzxF {word} /proc/$id/cmdline && kill -{name} $id || true; done")
 
     def host_path(self, name: str, *, owner: int = kube.UID) -> Manifest:
         """Storage of an instance on a new folder of the node."""
         self.run(f"mkdir /host/{name}; chown {owner}:{owner} /host/{name}")
-        return {"size": "1Gi", "hostPath": {"path": f"{HOST}/{name}"}}
+        return {"size": "1Gi", "hostPath": {"path": f"{HOST}/{name}", "node": self.node}}
+
+    @contextlib.contextmanager
+    def small_disk(self, name: str, megabytes: int) -> Iterator[Manifest]:
+        """Storage of an instance on a disk of its own, which can be filled."""
+        storage = self.host_path(name)
+        options = f"size={megabytes}m,uid={kube.UID},gid={kube.UID},mode=755"
+        self.run(f"mount -t tmpfs -o {options} tmpfs /host/{name}")
+        try:
+            yield storage
+        finally:
+            self.run(f"umount --lazy /host/{name}")
 
     def nfs_export(self, name: str, *, owner: int = kube.UID) -> Manifest:
         """Storage of an instance on a new folder of the NFS export."""
@@ -93,9 +106,13 @@ def volumes() -> Iterator[Volumes]:
         kube.kubectl("create", "namespace", namespace)
         janitor = kube.pod("janitor", namespace, ["sleep", "infinity"], user=0, volumes=mounts)
         janitor["spec"]["hostPID"] = True
+        janitor["spec"]["containers"][0]["securityContext"] = {"privileged": True}  # it mounts disks, for pods to see
+        janitor["spec"]["containers"][0]["volumeMounts"][0]["mountPropagation"] = "Bidirectional"
         kube.apply(janitor)
         kube.await_pod("janitor", namespace)
-        made = Volumes(namespace=namespace, nfs=nfs)
+        name = kube.found("pod", "janitor", "-n", namespace)["spec"]["nodeName"]
+        node = kube.found("node", name)["metadata"]["labels"]["kubernetes.io/hostname"]
+        made = Volumes(namespace=namespace, node=node, nfs=nfs)
         yield made
         kube.gone(but=namespace)
         made.run(f"rm -rf /host/{kube.PREFIX}* /nfs/{kube.PREFIX}*")

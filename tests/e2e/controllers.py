@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.e2e import kube
-from tests.sandbox import skip
+from tests.harness.sandbox import skip
 
 
 def built(module: Path, package: str) -> Path:
@@ -23,9 +23,7 @@ def built(module: Path, package: str) -> Path:
         module: folder with the go.mod that pins it.
         package: its import path.
     """
-    missing = [name for name in ("git", "go", "redis-server") if not shutil.which(name)]
-    if missing:
-        skip(f"no {', '.join(missing)} on PATH: controllers are built from their modules, and take what is in Git")
+    _need("git", "go", "redis-server")
     state = hashlib.sha256((module / "go.mod").read_bytes()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "aim-on-kubernetes")
     binary = cache / f"{package.replace('/', '-')}-{state}"
@@ -39,10 +37,17 @@ def built(module: Path, package: str) -> Path:
 
 
 def files(module: Path, dependency: str, pattern: str) -> list[Path]:
-    """Files of a dependency of a module, such as its custom resource definitions."""
-    show = ["go", "list", "-m", "-f", "{{.Dir}}", dependency]
-    folder = subprocess.run(show, cwd=module, check=True, capture_output=True, text=True).stdout.strip()
-    return sorted(Path(folder).glob(pattern))
+    """Files of a dependency of a module, such as its custom resource definitions; downloaded, but not built."""
+    _need("go")
+    download = ["go", "mod", "download", "-json", dependency]
+    done = subprocess.run(download, cwd=module, check=True, capture_output=True, text=True)
+    return sorted(Path(json.loads(done.stdout)["Dir"]).glob(pattern))
+
+
+def _need(*commands: str) -> None:
+    missing = [name for name in commands if not shutil.which(name)]
+    if missing:
+        skip(f"no {', '.join(missing)} on PATH: controllers are built from their modules, and take what is in Git")
 
 
 @contextlib.contextmanager
@@ -71,8 +76,8 @@ def _let_go(resource: str) -> None:
 
 
 @contextlib.contextmanager
-def process(name: str, command: Sequence[object], folder: Path, **environment: str) -> Iterator[None]:
-    """Run a controller; what it says is in `<name>.log` of the folder."""
+def process(name: str, command: Sequence[object], folder: Path, *, port: int, **environment: str) -> Iterator[None]:
+    """Run a controller, and wait until it listens on a port; what it says is in `<name>.log` of the folder."""
     kubeconfig = folder / ".kube/config"
     kubeconfig.parent.mkdir(exist_ok=True)
     shutil.copy(os.environ["KUBECONFIG"], kubeconfig)
@@ -80,11 +85,17 @@ def process(name: str, command: Sequence[object], folder: Path, **environment: s
     with (folder / f"{name}.log").open("wb") as log:
         started = subprocess.Popen([*map(str, command)], env=all_of_it, stdout=log, stderr=log, cwd=folder)
         try:
-            time.sleep(2)
+            kube.wait_for(lambda: _listens(port, started), seconds=60, what=f"{name}, see {log.name}")
             yield
         finally:
             started.terminate()
             started.wait(30)
+
+
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    with socket.socket() as client:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_ports(count: int) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from main import synth
+from app.synthesis import synth
 from tests.e2e import kube
 from tests.e2e.conftest import instance
 from tests.e2e.kube import Manifest
@@ -40,7 +40,7 @@ class Repository:
         self.commit()
 
     def commit(self, **options: object) -> None:
-        """Write the instance anew, synthesize, and commit."""
+        """Write the instance anew, synthesize, and commit what has changed."""
         self._write("aim", instance(self.namespace, self.storage) | options)
         self._publish()
 
@@ -57,7 +57,9 @@ class Repository:
         synth(self.folder / "instances", self.folder / "dist")
         git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
         subprocess.run([*git, "add", "-A"], cwd=self.folder, check=True)
-        subprocess.run([*git, "commit", "-qm", "change"], cwd=self.folder, check=True)
+        changed = subprocess.run([*git, "diff", "--cached", "--quiet"], cwd=self.folder, check=False).returncode
+        if changed:
+            subprocess.run([*git, "commit", "-qm", "change"], cwd=self.folder, check=True)
 
     def revision(self) -> str:
         """The last commit."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIENT = (ROOT / "tests/aim_client.py").read_text(encoding="utf-8")
+CLIENT = (ROOT / "tests/harness/aim_client.py").read_text(encoding="utf-8")
 IMAGE = os.environ.get("AIM_IMAGE", "aim.local/aim:e2e")
 UID = 10001
 PREFIX = f"aim-e2e-{secrets.token_hex(3)}-"
@@ -76,14 +76,14 @@ def wait_for(condition: Callable[[], T], *, seconds: float, what: str = "") -> T
         time.sleep(0.25)
 
 
-def synthesized(folder: Path, **instances: Manifest) -> Path:
-    """Write instance files, and make manifests of them as a user does."""
+def synthesized(folder: Path, project: Path = ROOT, /, **instances: Manifest) -> Path:
+    """Write instance files, and make manifests of them as a user does; by another state of the project, if named."""
     sources = folder / "instances"
     sources.mkdir(exist_ok=True)
     for name, instance in instances.items():
         (sources / f"{name}.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
     environment = {**os.environ, "INSTANCES": str(sources), "CDK8S_OUTDIR": str(folder / "dist")}
-    command = [sys.executable, str(ROOT / "main.py")]
+    command = [sys.executable, str(project / "main.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FailedError(done.stderr)
@@ -163,6 +163,18 @@ class Client:
     def page(self, path: str) -> str:
         """What the server of its namespace answers."""
         return self.get(f"http://aim.{self.namespace}.svc{path}")
+
+
+@contextlib.contextmanager
+def forwarded(namespace: str, port: int) -> Iterator[int]:
+    """Forward a port of a server's Service to the loopback, as a user does; the port there."""
+    command = ["kubectl", "port-forward", "-n", namespace, "service/aim", f":{port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield int(process.stdout.readline().partition("127.0.0.1:")[2].split()[0])
+        finally:
+            process.terminate()
 
 
 GET = """
@@ -261,6 +273,19 @@ def ready(namespace: str, deployment: str = "aim", *, seconds: int = 180) -> Non
     kubectl(
         "rollout", "status", "-n", namespace, f"deployment/{deployment}", f"--timeout={seconds}s", seconds=seconds + 10
     )
+
+
+def ready_since(namespace: str) -> str:
+    """When a server's pod was taken into its Service: another moment, where it has left it meanwhile."""
+    conditions = server_pod(namespace)["status"]["conditions"]
+    (condition,) = [each for each in conditions if each["type"] == "Ready"]
+    return f"{condition['status']} since {condition['lastTransitionTime']}"
+
+
+def restarts(namespace: str) -> dict[str, int]:
+    """How often each container of a server's pod was started again."""
+    statuses = server_pod(namespace)["status"]["containerStatuses"]
+    return {each["name"]: each["restartCount"] for each in statuses}
 
 
 def server_pod(namespace: str, instance: str = "aim") -> Manifest:

@@ -27,7 +27,7 @@ def documented(namespace: str, url: str) -> list[Manifest]:
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, volumes: Volumes) -> Iterator[Repository]:
+def followed(tmp_path_factory: pytest.TempPathFactory, volumes: Volumes) -> Iterator[Repository]:
     """Two instances that Flux has brought to the cluster, and Applications that it leaves alone."""
     with kube.namespaces(2) as (controller, namespace):
         folder = tmp_path_factory.mktemp("repository")
@@ -43,10 +43,18 @@ def repository(tmp_path_factory: pytest.TempPathFactory, volumes: Volumes) -> It
         kube.kubectl("delete", "namespace", f"{namespace}-other", "--wait=false")
 
 
+@pytest.fixture
+def repository(followed: Repository) -> Repository:
+    """The same, as it was at first, whatever the former test has done to it."""
+    followed.commit()
+    await_ready(followed)
+    return followed
+
+
 @pytest.fixture(scope="module")
-def runs(repository: Repository) -> dict[str, int]:
+def runs(followed: Repository) -> dict[str, int]:
     """Runs that must survive everything."""
-    return repository.record()
+    return followed.record()
 
 
 def reconcile(repository: Repository, resource: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance
 from tests.e2e.kube import Client
+from tests.harness.sandbox import skip
 
 
 def test_instances_do_not_touch_each_other(folder: Path, volumes: Volumes) -> None:
@@ -56,3 +58,48 @@ def test_the_policy_admits_the_own_namespace_and_who_is_named(folder: Path, volu
         kube.wait_for(lambda: clients[friends].get(url, seconds=3), seconds=30, what="a friend's answer")
         with pytest.raises(kube.FailedError, match="timed out"):
             clients[strangers].get(url, seconds=3)
+
+
+REACH = """
+import socket, sys
+for place in sys.argv[1:]:
+    host, port = place.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 3).close()
+        print(place)
+    except OSError:
+        pass
+"""
+"""Prints those of some places that can be reached."""
+
+
+def reached(pod: str, namespace: str, places: list[str]) -> list[str]:
+    """The places that a pod reaches."""
+    return kube.kubectl("exec", "-n", namespace, pod, "--", "python3", "-c", REACH, *places).split()
+
+
+def test_the_servers_pod_reaches_nothing_but_what_is_named(folder: Path, volumes: Volumes) -> None:
+    """Not the API server, no pod and no host outside; with `allowTo`, what that names, by its name."""
+    outside = os.environ.get("OUTSIDE") or skip(
+        "no OUTSIDE: name a host outside of the cluster that answers on port 80"
+    )
+    with kube.namespaces(2) as (home, friends):
+        storage = volumes.host_path(home)
+        kube.kubectl("apply", "-f", kube.synthesized(folder, aim=instance(home, storage)))
+        kube.kubectl("create", "namespace", friends)
+        kube.apply(kube.pod("friend", friends, ["python3", "-m", "http.server", "8000"]))
+        kube.kubectl("label", "pod", "friend", "-n", friends, "app=friend")
+        kube.kubectl("expose", "pod", "friend", "-n", friends, "--port=8000")
+        Client(namespace=home).start()
+        kube.ready(home)
+        kube.await_pod("friend", friends)
+        friend = f"friend.{friends}.svc"
+        address = kube.found("pod", "friend", "-n", friends)["status"]["podIP"]
+        api = kube.found("service", "kubernetes", "-n", "default")["spec"]["clusterIP"]
+        places = [f"{friend}:8000", f"{address}:8000", f"{api}:443", f"{outside}:80"]
+        kube.wait_for(lambda: reached("client", home, places) == places, seconds=60, what="what there is to reach")
+        assert reached("deployment/aim", home, places) == []
+        peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": friends}}, "ports": [8000]}
+        content = instance(home, storage, allowTo=[peer])
+        kube.kubectl("apply", "-f", kube.synthesized(folder, aim=content))
+        kube.wait_for(lambda: reached("deployment/aim", home, places) == places[:2], seconds=60, what="a friend alone")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -10,11 +11,12 @@ import cdk8s
 import pytest
 import yaml
 
+from bench.load import CHEAP
 from examples import distributed, existing_claim, remote_tracking, report, shared_volume
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
-from tests.pages import going_on, runs_of_experiments
+from tests.harness.pages import going_on, runs_of_experiments
 
 
 def applied(app: cdk8s.App, *, ready: str, folder: str = "") -> None:
@@ -120,12 +122,6 @@ def both(namespace: str, storage: Manifest, folder: Path) -> Client:
     return client
 
 
-def restarts(namespace: str) -> dict[str, int]:
-    """How often each container of the server's pod was started again."""
-    statuses = kube.server_pod(namespace)["status"]["containerStatuses"]
-    return {each["name"]: each["restartCount"] for each in statuses}
-
-
 def test_writers_over_volume_and_network_lose_nothing(namespace: str, folder: Path, volumes: Volumes) -> None:
     """Six at once, listed meanwhile; both containers are killed one by one, and the pod is deleted: all is there."""
     client = both(namespace, volumes.host_path(namespace), folder)
@@ -141,7 +137,7 @@ def test_writers_over_volume_and_network_lose_nothing(namespace: str, folder: Pa
         )
     kube.wait_for(lambda: going_on(client.page) == set(names), seconds=60)
     volumes.signal(kube.server_pod(namespace), "43800")
-    kube.wait_for(lambda: restarts(namespace) == {"aim": 1, "tracking": 0}, seconds=60, what="a restart of one")
+    kube.wait_for(lambda: kube.restarts(namespace) == {"aim": 1, "tracking": 0}, seconds=60, what="a restart of one")
     volumes.signal(kube.server_pod(namespace), "accept")
     begin = time.monotonic()
     kube.wait_for(lambda: client.get(f"http://aim.{namespace}.svc:53800/status/", seconds=2), seconds=60)
@@ -153,18 +149,18 @@ def test_writers_over_volume_and_network_lose_nothing(namespace: str, folder: Pa
 
 
 def test_a_busy_web_server_shuts_nobody_out_who_records(namespace: str, folder: Path, volumes: Volumes) -> None:
-    """A pod is ready as a whole; a run can begin all the same while the web server answers nothing for a minute."""
-    both(namespace, volumes.host_path(namespace), folder)
+    """A pod is ready as a whole; a run can begin all the same while the web server answers nothing."""
+    client = both(namespace, volumes.host_path(namespace), folder)
     pod = kube.server_pod(namespace)
-    for processes in ("43800", "spawn_main"):
-        volumes.signal(pod, processes, "STOP")
-    time.sleep(60)
-    kube.apply(kube.remote_writer("meanwhile", namespace, f"aim://aim.{namespace}.svc:53800"))
-    runs = kube.written("meanwhile", namespace)
-    for processes in ("43800", "spawn_main"):
-        volumes.signal(pod, processes, "CONT")
-    kube.await_runs(runs, namespace)
-    assert restarts(namespace) == {"aim": 0, "tracking": 0}
+    ready = kube.ready_since(namespace)
+    volumes.signal(pod, "host", "STOP")
+    kube.wait_for(lambda: "does not answer" in health(namespace, 43801), seconds=60, what="the supervisor's notice")
+    time.sleep(20)  # longer than a pod without a tracking server would stay ready
+    run = json.loads(client.python(kube.CLIENT, "write", f"aim://aim.{namespace}.svc:53800").splitlines()[0])
+    assert kube.ready_since(namespace) == ready
+    volumes.signal(pod, "host", "CONT")
+    kube.await_runs({run["hash"]: run["points"]}, namespace)
+    assert kube.restarts(namespace) == {"aim": 0, "tracking": 0}
 
 
 def test_a_lock_holds_among_the_containers_of_the_pod(namespace: str, folder: Path, volumes: Volumes) -> None:
@@ -178,3 +174,41 @@ def test_a_lock_holds_among_the_containers_of_the_pod(namespace: str, folder: Pa
         assert holder.stdout.readline() == "held\n"
         waited = kube.kubectl(*command[1:], "-c", "aim", *client, "await_creation_lock", "/aim")
     assert float(waited.split()[-1]) > 3
+
+
+def health(namespace: str, port: int) -> str:
+    """What the supervisor of a container says to `/readyz`: the port is one of the pod, of which no Service knows."""
+    script = f"""
+import urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen("http://127.0.0.1:{port}/readyz", timeout=10)
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.read().decode())
+"""
+    return kube.kubectl("exec", "-n", namespace, "deployment/aim", "-c", "aim", "--", "python3", "-c", script)
+
+
+def test_clients_wait_while_the_volume_is_full(namespace: str, folder: Path, volumes: Volumes) -> None:
+    """The pod stays in the Service, and no container restarts; when there is room, the run goes on and is whole."""
+    with volumes.small_disk(namespace, 160) as storage:
+        client = both(namespace, storage, folder)
+        kube.apply(kube.writer("before", namespace, kube.claim_of("aim")))
+        before = kube.written("before", namespace)
+        url = f"aim://aim.{namespace}.svc:53800"
+        kube.apply(kube.remote_writer("during", namespace, url, "--points", 200, "--pause", 0.1))
+        kube.wait_for(lambda: "during" in going_on(client.page), seconds=60, what="a run")
+        ready = kube.ready_since(namespace)
+        with client.running(kube.POLL, f"http://aim.{namespace}.svc{CHEAP}", stdin=True) as polling:
+            volumes.run(f"dd if=/dev/zero of=/host/{namespace}/filler bs=64k 2>/dev/null || true")
+            kube.wait_for(lambda: "no space left" in health(namespace, 53801), seconds=30, what="the notice")
+            time.sleep(20)  # longer than a pod stays ready that fails its probes
+            assert kube.found("pod", "during", "-n", namespace)["status"]["phase"] == "Running"
+            assert kube.ready_since(namespace) == ready
+            volumes.run(f"rm /host/{namespace}/filler")
+            runs = kube.written("during", namespace)
+            assert kube.outage(polling) == 0
+        assert kube.ready_since(namespace) == ready
+        assert kube.restarts(namespace) == {"aim": 0, "tracking": 0}
+        assert list(runs.values()) == [200]
+        kube.await_runs(before | runs, namespace)

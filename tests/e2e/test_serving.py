@@ -6,15 +6,16 @@ import json
 import time
 from pathlib import Path
 
+import cdk8s
 import pytest
 
-from app import cdk8s
-from constructs_lib import AimNamespace, AimServer, AimStorage, HostPath, harden, pod_security_context
+from constructs_lib import AimNamespace, HostPath, harden, pod_security_context
 from constructs_lib.plus import kplus
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
-from tests.pages import runs_of_experiments
+from tests.harness.building import aim_server, aim_storage
+from tests.harness.pages import runs_of_experiments
 
 
 def served(storage: Manifest, namespace: str, folder: Path) -> str:
@@ -58,13 +59,13 @@ def test_dynamic_storage_is_served(namespace: str, folder: Path) -> None:
     bound_to_each_other(namespace)
 
 
-def composed(namespace: str, path: str, folder: Path, *options: str) -> Path:
+def composed(namespace: str, source: HostPath, folder: Path, *options: str) -> Path:
     """A chart of a user's own, as README has it: a server, and a Job that records into its storage."""
     app = cdk8s.App(outdir=str(folder / "composed"))
     chart = cdk8s.Chart(app, "vision", namespace=namespace, disable_resource_name_hashes=True)
     AimNamespace(chart, "namespace")
-    storage = AimStorage(chart, "storage", source=HostPath(path=path), size="1Gi")
-    AimServer(chart, "server", storage=storage, image=kube.IMAGE)
+    storage = aim_storage(chart, "storage", source=source, size="1Gi")
+    aim_server(chart, "server", storage=storage, image=kube.IMAGE)
     job = kplus.Job(chart, "train", security_context=pod_security_context(storage.owner))
     container = job.add_container(
         name="train",
@@ -83,8 +84,8 @@ def test_a_run_of_another_pod_is_shown_within_seconds_of_its_end(
     namespace: str, folder: Path, volumes: Volumes
 ) -> None:
     """A Job of a user's chart records over the same storage; a run that still goes on is shown meanwhile."""
-    path = volumes.host_path(namespace)["hostPath"]["path"]
-    kube.kubectl("apply", "-f", composed(namespace, path, folder, "--name", "job", "--points", "50"))
+    source = HostPath(**volumes.host_path(namespace)["hostPath"])
+    kube.kubectl("apply", "-f", composed(namespace, source, folder, "--name", "job", "--points", "50"))
     kube.ready(namespace)
     client = Client(namespace=namespace)
     client.start()

@@ -207,7 +207,7 @@ if __name__ == "__main__":
     os.environ["__AIM_UI_MOUNT_REPO_PATH__"] = arguments.repository
     os.environ["__AIM_SERVER_MOUNT_REPO_PATH__"] = arguments.repository
     if arguments.guarded:
-        from supervisor.patches.queries import restrict_queries  # type: ignore[import-not-found]
+        from supervisor.patches.queries import restrict_queries
 
         restrict_queries()
     globals()[arguments.action](arguments)

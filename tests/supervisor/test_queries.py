@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.aim_environment import ENVIRONMENT, MISSING, ROOT
-from tests.sandbox import skip
+from tests.harness.aim_environment import ENVIRONMENT, MISSING, ROOT
+from tests.harness.sandbox import skip
 from tests.supervisor.queries import COSTLY, LEGITIMATE, OF_SEQUENCES, READING, REFUSED_BY_AIM, RUNNING
 
 RUNS, METRICS = "/api/runs/search/run/", "/api/runs/search/metric/"

@@ -50,23 +50,23 @@ def running(namespace: str, folder: Path) -> Iterator[None]:
         )
         # the cluster that it is in is that of KUBECONFIG
         environment = {"ARGOCD_GPG_ENABLED": "false", "ARGOCD_FAKE_IN_CLUSTER": "true"}
-        redis, *ports = controllers.free_ports(4)
+        redis, repository, *metrics = controllers.free_ports(4)
         store = ["redis-server", "--port", redis, "--bind", "127.0.0.1", "--save", ""]
-        stack.enter_context(controllers.process("redis", store, folder))
-        for name, arguments in _components(namespace, redis, *ports).items():
-            command = [binary, *arguments]
-            stack.enter_context(controllers.process(name, command, folder, ARGOCD_BINARY_NAME=name, **environment))
+        stack.enter_context(controllers.process("redis", store, folder, port=redis))
+        for (name, arguments), port in zip(_components(namespace, redis, repository).items(), metrics, strict=True):
+            command, own = [binary, *arguments, "--metrics-port", port], {"ARGOCD_BINARY_NAME": name}
+            stack.enter_context(controllers.process(name, command, folder, port=port, **environment, **own))
         yield
 
 
-def _components(namespace: str, redis: int, repository: int, *metrics: int) -> dict[str, list[object]]:
+def _components(namespace: str, redis: int, repository: int) -> dict[str, list[object]]:
     cache, local = ["--redis", f"127.0.0.1:{redis}"], ["--address", "127.0.0.1", "--metrics-address", "127.0.0.1"]
     fresh: list[object] = ["--disable-tls", "--port", repository, "--revision-cache-expiration", "5s"]
     server = ["--repo-server", f"127.0.0.1:{repository}", "--repo-server-plaintext", "--app-resync", "5"]
     where = ["--kubeconfig", os.environ["KUBECONFIG"], "--namespace", namespace]
     return {
-        "argocd-repo-server": [*cache, *local, *fresh, "--metrics-port", metrics[0]],
-        "argocd-application-controller": [*cache, *server, *where, "--metrics-port", metrics[1]],
+        "argocd-repo-server": [*cache, *local, *fresh],
+        "argocd-application-controller": [*cache, *server, *where],
     }
 
 

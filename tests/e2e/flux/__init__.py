@@ -31,12 +31,12 @@ def running(namespace: str, repository: Path, folder: Path) -> Iterator[str]:
         stack.enter_context(controllers.defined(definitions()))
         kube.kubectl("create", "namespace", namespace)
         serve = [sys.executable, "-m", "tests.e2e.flux.git_server", git, repository]
-        stack.enter_context(controllers.process("git", serve, folder, PYTHONPATH=str(kube.ROOT)))
+        stack.enter_context(controllers.process("git", serve, folder, port=git, PYTHONPATH=str(kube.ROOT)))
         for binary, options in binaries.items():
-            health, metrics = (f"127.0.0.1:{ports.pop()}" for _ in range(2))
-            own = ["--watch-all-namespaces=false", "--health-addr", health, "--metrics-addr", metrics]
-            command = [binary, *own, *options]
+            health, metrics = ports.pop(), ports.pop()
+            addresses = ["--health-addr", f"127.0.0.1:{health}", "--metrics-addr", f"127.0.0.1:{metrics}"]
+            command = [binary, "--watch-all-namespaces=false", *addresses, *options]
             kubeconfig = str(folder / ".kube/config")
             environment = {"RUNTIME_NAMESPACE": namespace, "KUBECONFIG": kubeconfig}
-            stack.enter_context(controllers.process(binary.name, command, folder, **environment))
+            stack.enter_context(controllers.process(binary.name, command, folder, port=health, **environment))
         yield f"http://127.0.0.1:{git}/"

@@ -1,0 +1,1 @@
+"""Instance files: what a site changes without touching Python."""

@@ -1,0 +1,1 @@
+"""Rules of Kubernetes, with no Aim in them."""

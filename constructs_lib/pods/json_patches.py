@@ -1,0 +1,65 @@
+"""Fields of a pod that cdk8s-plus-27 cannot express, set and removed in what it renders.
+
+JSON patches go by position and are applied in order. They are made here only: elsewhere, a container is changed by the
+container itself (`AimPod`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cdk8s
+
+from constructs_lib.plus import kplus
+
+PodOrWorkload = kplus.Pod | kplus.Workload
+"""Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet."""
+
+
+def set_fields(workload: PodOrWorkload, fields: Mapping[str, object]) -> None:
+    """Set fields, by JSON pointers below the pod's spec."""
+    for field, value in fields.items():
+        cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.add(f"{_spec(workload)}/{field}", value))
+
+
+def remove_field(workload: PodOrWorkload, field: str) -> None:
+    """Remove a field that the API server drops: with it, every `kubectl apply` would answer "configured"."""
+    cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.remove(f"{_spec(workload)}/{field}"))
+
+
+def remove_defaults(workload: PodOrWorkload) -> None:
+    """Remove what cdk8s-plus always writes and the API server drops: see `remove_field`."""
+    if not workload.host_network:
+        remove_field(workload, "hostNetwork")
+    waits = isinstance(workload, kplus.Deployment | kplus.StatefulSet) and workload.min_ready.to_seconds()
+    waits = waits or (isinstance(workload, kplus.DaemonSet) and workload.min_ready_seconds)
+    if not waits:
+        cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.remove("/spec/minReadySeconds"))
+
+
+def path_of(workload: PodOrWorkload, container: kplus.Container) -> str:
+    """Where a container stands below the pod's spec; containers are only ever added at the end.
+
+    Raises:
+        LookupError: it is in another pod.
+    """
+    for group, members in (("containers", workload.containers), ("initContainers", workload.init_containers)):
+        for index, member in enumerate(members):
+            if member.name == container.name:
+                return f"{group}/{index}"
+    raise LookupError(f"{workload.node.path} has no container {container.name}")
+
+
+def path_of_volume(workload: PodOrWorkload, volume: kplus.Volume) -> str:
+    """Where a volume that its first container mounts stands below the pod's spec.
+
+    A pod's volumes are in the order of its containers' mounts: none that is mounted later comes before.
+    """
+    names = list(dict.fromkeys(mount.volume.name for mount in workload.containers[0].mounts))
+    return f"volumes/{names.index(volume.name)}"
+
+
+def _spec(workload: PodOrWorkload) -> str:
+    if isinstance(workload, kplus.Pod):
+        return "/spec"
+    return "/spec/jobTemplate/spec/template/spec" if isinstance(workload, kplus.CronJob) else "/spec/template/spec"

@@ -1,0 +1,61 @@
+"""What can be said of every pod, whatever makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from constructs_lib.errors import below
+from constructs_lib.kubernetes.names import check_annotations, check_labels, check_object_name
+from constructs_lib.options import camel, check_bounds, indexed, manifest
+from constructs_lib.pods.environment import EnvVar, check_environment
+from constructs_lib.pods.scheduling import HostAlias, Toleration
+
+_SPEC = {"spec": True}
+"""Marks a field that is one of the pod's spec, of the same name: it needs no rendering of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodOptions:
+    """Scheduling, environment and metadata of a pod."""
+
+    node_selector: Mapping[str, str] | None = field(default=None, metadata=_SPEC)
+    """Labels of the nodes to run on. Default: `kubernetes.io/arch: amd64` for pods with Aim in them, as Aim publishes
+    no other Linux wheel; replace it where the image was built for another architecture."""
+    tolerations: Sequence[Toleration] = field(default=(), metadata=_SPEC)
+    """Taints of nodes to run on all the same. Default: none."""
+    priority_class_name: str | None = field(default=None, metadata=_SPEC)
+    """Name of a PriorityClass. Default: the cluster's."""
+    runtime_class_name: str | None = field(default=None, metadata=_SPEC)
+    """Name of a RuntimeClass, such as one of gVisor. Default: the cluster's runtime."""
+    host_aliases: Sequence[HostAlias] = field(default=(), metadata=_SPEC)
+    """Names for addresses that no DNS knows. Default: none."""
+    env: Sequence[EnvVar] = ()
+    """Further environment variables of the main container. Default: none."""
+    pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of the pod. Default: none."""
+
+    def check(self) -> None:
+        """Reject values that cannot work.
+
+        Raises:
+            OptionError: names the option.
+        """
+        check_bounds(self)
+        check_labels("node_selector", self.node_selector or {})
+        for name in ("priority_class_name", "runtime_class_name"):
+            if getattr(self, name) is not None:
+                check_object_name(name, getattr(self, name))
+        groups: list[tuple[Any, str]] = [*indexed("tolerations", self.tolerations)]
+        for group, where in [*groups, *indexed("host_aliases", self.host_aliases)]:
+            with below(where):
+                group.check()
+        check_environment("env", self.env)
+        check_annotations("pod_annotations", self.pod_annotations)
+
+    @property
+    def spec(self) -> dict[str, object]:
+        """Fields of the pod's spec."""
+        own = ((each.name, getattr(self, each.name)) for each in fields(PodOptions) if "spec" in each.metadata)
+        return {camel(name): manifest(value) for name, value in own if value}

@@ -1,0 +1,155 @@
+"""`AimPod`: one way to make a pod, whatever the workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from constructs_lib.errors import reported_by
+from constructs_lib.plus import k8s, kplus
+from constructs_lib.pods.environment import EnvVar, check_environment
+from constructs_lib.pods.image import ImageOptions
+from constructs_lib.pods.json_patches import PodOrWorkload, path_of, path_of_volume, remove_field, set_fields
+from constructs_lib.pods.options import PodOptions
+from constructs_lib.pods.probes import Probes
+from constructs_lib.pods.resources import Resources
+from constructs_lib.pods.security import harden_container, harden_pod
+
+REPOSITORY = "/aim"
+"""Where the volume is mounted: the Aim repository is the directory `.aim` in it."""
+
+_POLICIES = {
+    "Always": kplus.ImagePullPolicy.ALWAYS,
+    "IfNotPresent": kplus.ImagePullPolicy.IF_NOT_PRESENT,
+    "Never": kplus.ImagePullPolicy.NEVER,
+}
+
+DEFAULT_POD = PodOptions()
+NO_RESOURCES = Resources()
+NO_PROBES = Probes()
+
+
+class AimPod:
+    """The pod of a workload, brought to Pod Security "restricted".
+
+    A container is added and hardened in one call, and changed by the container itself. Give the workload
+    `security_context=pod_security_context(owner)` where its pod writes to a storage.
+
+    Attributes:
+        workload: a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet without containers.
+        options: scheduling, environment and metadata.
+    """
+
+    def __init__(self, workload: PodOrWorkload, *, options: PodOptions = DEFAULT_POD) -> None:
+        """Wrap a workload.
+
+        Raises:
+            OptionError: an option that cannot work.
+        """
+        with reported_by(workload):
+            options.check()
+        self.workload = workload
+        self.options = options
+        harden_pod(workload)
+        set_fields(workload, options.spec)
+        for key, value in options.pod_annotations.items():
+            workload.pod_metadata.add_annotation(key, value)
+
+    def add_container(
+        self,
+        *,
+        name: str = "main",
+        image: ImageOptions,
+        command: Sequence[str] | None = None,
+        working_dir: str | None = None,
+        ports: Sequence[kplus.ContainerPort] = (),
+        probes: Probes = NO_PROBES,
+        resources: Resources = NO_RESOURCES,
+        env: Sequence[EnvVar] = (),
+        security_context: kplus.ContainerSecurityContextProps | None = None,
+        store: kplus.IStorage | None = None,
+    ) -> kplus.Container:
+        """Add a container, hardened.
+
+        Args:
+            name: of the container, unique in the pod. Default: `main`.
+            image: what it runs on; the pod gets its pull secrets.
+            command: instead of the image's entry point. Default: that one.
+            working_dir: Default: the image's.
+            ports: that it listens on. Default: none.
+            probes: of the kubelet. Default: none.
+            resources: requests and limits. Default: none.
+            env: environment variables. Default: none.
+            security_context: what differs from a user without privileges on a read-only root. Default: nothing.
+            store: is mounted at `/aim`. Default: nothing.
+
+        Raises:
+            OptionError: an image, resource or variable that cannot be.
+        """
+        with reported_by(self.workload):
+            image.check()
+            resources.check()
+            check_environment("env", env)
+        container = self.workload.add_container(
+            name=name,
+            image=image.image,
+            image_pull_policy=_POLICIES[image.image_pull_policy],
+            command=list(command) if command else None,
+            working_dir=working_dir,
+            ports=list(ports) or None,
+            # cdk8s-plus writes its own where there are none
+            resources=kplus.ContainerResources(),
+            security_context=security_context,
+            **probes,
+        )
+        harden_container(self.workload, container)
+        self._complete(container, image, resources, env)
+        if store:
+            self.mount_store(container, store)
+        return container
+
+    def mount_store(self, container: kplus.Container, store: kplus.IStorage) -> None:
+        """Mount the volume of runs at `/aim`."""
+        container.mount(REPOSITORY, store)
+        volume = path_of_volume(self.workload, store.as_volume())
+        remove_field(self.workload, f"{volume}/persistentVolumeClaim/readOnly")
+
+    def set(self, container: kplus.Container, fields: Mapping[str, object]) -> None:
+        """Set fields of a container that cdk8s-plus-27 cannot express, by JSON pointers below the container."""
+        path = path_of(self.workload, container)
+        set_fields(self.workload, {f"{path}/{field}": value for field, value in fields.items()})
+
+    def _complete(
+        self, container: kplus.Container, image: ImageOptions, resources: Resources, env: Sequence[EnvVar]
+    ) -> None:
+        requirements = resources.render()
+        if requirements:
+            self.set(container, {"resources": requirements})
+        if image.image_pull_secrets:
+            secrets = [k8s.LocalObjectReference(name=secret) for secret in image.image_pull_secrets]
+            set_fields(self.workload, {"imagePullSecrets": secrets})
+        for variable in env:
+            add_variable(self.workload, container, variable)
+
+
+def add_variable(workload: PodOrWorkload, container: kplus.Container, variable: EnvVar) -> None:
+    """Add an environment variable to a container."""
+    value = _value(workload, container, variable)
+    container.env.add_variable(variable.name, value)
+    if variable.value == "":
+        # the API server drops an empty value, and every `kubectl apply` would answer "configured"
+        index = list(container.env.variables).index(variable.name)
+        remove_field(workload, f"{path_of(workload, container)}/env/{index}/value")
+
+
+def _value(workload: PodOrWorkload, container: kplus.Container, variable: EnvVar) -> kplus.EnvValue:
+    source, unique = variable.value_from, f"Env-{container.name}-{variable.name}"
+    if source and source.secret_key_ref:
+        reference = source.secret_key_ref
+        # an id of its own for each variable: two may come from one object
+        secret = kplus.Secret.from_secret_name(workload, unique, reference.name)
+        return kplus.EnvValue.from_secret_value(kplus.SecretValue(secret=secret, key=reference.key))
+    if source and source.config_map_key_ref:
+        reference = source.config_map_key_ref
+        config_map = kplus.ConfigMap.from_config_map_name(workload, unique, reference.name)
+        return kplus.EnvValue.from_config_map(config_map, reference.key)
+    return kplus.EnvValue.from_value(variable.value or "")

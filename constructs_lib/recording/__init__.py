@@ -1,0 +1,1 @@
+"""Training pods: recording over the volume and over the network."""

@@ -1,0 +1,1 @@
+"""The Aim server, put together."""

@@ -1,0 +1,233 @@
+"""`AimStorage`: where the runs live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cdk8s
+import jsii
+from constructs import Construct
+
+from constructs_lib.errors import OptionError, reported_by, require
+from constructs_lib.kubernetes.names import check_instance_name, check_namespace
+from constructs_lib.labels import STORAGE, common_labels
+from constructs_lib.plus import k8s, kplus, remove_namespace
+from constructs_lib.pods.owner import Owner
+from constructs_lib.registry import Entry, check_free, take
+from constructs_lib.storage.options import DEFAULT_STORAGE, StorageOptions
+from constructs_lib.storage.retention import retention_annotations
+from constructs_lib.storage.sources import AccessMode, PersistentVolumeParts, StorageSource
+
+_MODES = {
+    "ReadWriteOnce": kplus.PersistentVolumeAccessMode.READ_WRITE_ONCE,
+    "ReadWriteMany": kplus.PersistentVolumeAccessMode.READ_WRITE_MANY,
+    "ReadWriteOncePod": kplus.PersistentVolumeAccessMode.READ_WRITE_ONCE_POD,
+}
+
+
+@jsii.implements(kplus.IStorage)
+class AimStorage(Construct):
+    """The volume that the runs are on: a PersistentVolumeClaim and, for a static source, its PersistentVolume.
+
+    `attach(workload, storage)` lets a workload record into it. It is also a cdk8s-plus `IStorage`, for what needs no
+    more than the files: `container.mount("/backup", storage)` works in any chart of the same namespace.
+
+    Both objects are kept by the documented uninstall, by Argo CD and by Flux; a static volume also by its reclaim
+    policy Retain. A static pair is bound in both directions, so that neither can be taken by anything else.
+
+    Attributes:
+        name: name of the instance, unless its server has one of its own.
+        namespace: namespace of the claim; None where the chart has none.
+        access_mode: of the claim.
+        owner: whom every writer runs as; None where the cluster decides.
+        claim: the claim.
+        volume: the PersistentVolume; None where there is none of this storage's.
+        source: where the volume comes from.
+        server_name: name of its server, by whose labels pods go to the server's node.
+    """
+
+    name: str
+    server_name: str
+    namespace: str | None
+    access_mode: AccessMode
+    owner: Owner | None
+    claim: kplus.IPersistentVolumeClaim
+    volume: kplus.PersistentVolume | None
+    source: StorageSource
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        source: StorageSource,
+        name: str = "aim",
+        options: StorageOptions = DEFAULT_STORAGE,
+    ) -> None:
+        """Make the claim, and the volume of a static source.
+
+        Args:
+            scope: a chart, or a construct in one.
+            id: of this construct; no name in the cluster comes from it.
+            source: where the volume comes from.
+            name: of the instance, a DNS-1035 label of at most 40 characters; names of objects are derived from it.
+                Default: `aim`.
+            options: size, names and owner.
+
+        Raises:
+            OptionError: an option that cannot work or has no effect, or an object that something else makes already.
+        """
+        with reported_by(scope, id):
+            plan = _plan(cdk8s.Chart.of(scope), source, name, options)
+            check_free(scope, plan.entries)
+        super().__init__(scope, id)
+        take(self, plan.entries)
+        self.name, self.namespace, self.source = name, plan.namespace, source
+        self.access_mode = plan.access_mode
+        self.owner = options.owner if isinstance(options.owner, Owner) else None
+        self._plan = plan
+        self.volume = self._make_volume(source.volume) if source.volume else None
+        self.claim = self._make_claim()
+        self._mounted: kplus.Volume | None = None
+        self.server_name = name
+
+    @property
+    def claim_name(self) -> str:
+        """Name of the claim."""
+        return self._plan.claim_name
+
+    @property
+    def place(self) -> str:
+        """Where the claim is: its namespace, or the chart that has none."""
+        return self._plan.place
+
+    def as_volume(self) -> kplus.Volume:
+        """Return the volume to mount in a pod; the same one at every call, as a pod refuses two of one name."""
+        if not self._mounted:
+            name = self.claim_name.replace(".", "-")[:63].rstrip("-")
+            self._mounted = kplus.Volume.from_persistent_volume_claim(self, "Volume", self.claim, name=name)
+        return self._mounted
+
+    def _make_volume(self, parts: PersistentVolumeParts) -> kplus.PersistentVolume:
+        volume = kplus.PersistentVolume(
+            self,
+            "PersistentVolume",
+            metadata=self._metadata(self._plan.volume_name, "The volume that the runs are on."),
+            access_modes=[_MODES[self.access_mode]],
+            mount_options=list(parts.mount_options) or None,
+            reclaim_policy=kplus.PersistentVolumeReclaimPolicy.RETAIN,
+            storage_class_name=self._plan.options.storage_class_name,
+        )
+        remove_namespace(volume)
+        claim = k8s.ObjectReference(
+            api_version="v1", kind="PersistentVolumeClaim", name=self.claim_name, namespace=self.namespace
+        )
+        cdk8s.ApiObject.of(volume).add_json_patch(
+            # cdk8s-plus takes whole gibibytes only, and a claimRef without a namespace never binds
+            cdk8s.JsonPatch.add("/spec/capacity", {"storage": k8s.Quantity.from_string(self._plan.size)}),
+            cdk8s.JsonPatch.add("/spec/claimRef", claim),
+            cdk8s.JsonPatch.add(f"/spec/{parts.field}", parts.value),
+        )
+        if parts.node:
+            cdk8s.ApiObject.of(volume).add_json_patch(cdk8s.JsonPatch.add("/spec/nodeAffinity", _on(parts.node)))
+        return volume
+
+    def _make_claim(self) -> kplus.IPersistentVolumeClaim:
+        if self.source.existing_claim:
+            return kplus.PersistentVolumeClaim.from_claim_name(self, "PersistentVolumeClaim", self.claim_name)
+        claim = kplus.PersistentVolumeClaim(
+            self,
+            "PersistentVolumeClaim",
+            metadata=self._metadata(self.claim_name, "The claim on the volume that the runs are on."),
+            access_modes=[_MODES[self.access_mode]],
+            storage_class_name=self.source.storage_class_of_claim(self._plan.options.storage_class_name),
+            volume=self.volume,
+        )
+        request = k8s.ResourceRequirements(requests={"storage": k8s.Quantity.from_string(self._plan.size)})
+        cdk8s.ApiObject.of(claim).add_json_patch(cdk8s.JsonPatch.add("/spec/resources", request))
+        return claim
+
+    def _metadata(self, name: str, reason: str) -> cdk8s.ApiObjectMetadata:
+        options = self._plan.options
+        return cdk8s.ApiObjectMetadata(
+            name=name,
+            labels={**options.labels, **common_labels(self.name, STORAGE)},
+            annotations={**retention_annotations(reason), **options.annotations},
+        )
+
+
+def _on(node: str) -> k8s.VolumeNodeAffinity:
+    """Tie a volume to a node, so that the scheduler sends its pods there."""
+    here = k8s.NodeSelectorRequirement(key="kubernetes.io/hostname", operator="In", values=[node])
+    terms = [k8s.NodeSelectorTerm(match_expressions=[here])]
+    return k8s.VolumeNodeAffinity(required=k8s.NodeSelector(node_selector_terms=terms))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """The options of a storage, resolved."""
+
+    options: StorageOptions
+    namespace: str | None
+    place: str
+    access_mode: AccessMode
+    size: str
+    claim_name: str
+    volume_name: str
+    entries: tuple[Entry, ...]
+
+
+def _plan(chart: cdk8s.Chart, source: StorageSource, name: str, options: StorageOptions) -> _Plan:
+    """Check the options against the source and the chart, and resolve them."""
+    require(isinstance(source, StorageSource), "source", source, "write an NfsExport, a DynamicVolume ...")
+    _check_effective(source, options)
+    check_instance_name("name", name)
+    source.check()
+    options.check()
+    _check_namespace(source, chart.namespace)
+    claim = source.existing_claim or options.claim_name or f"{name}-runs"
+    volume = options.volume_name or f"{chart.namespace}.{name}-runs"
+    place = chart.namespace or f"chart {chart.node.path}"
+    return _Plan(
+        options=options,
+        namespace=chart.namespace,
+        place=place,
+        access_mode=_access_mode(source, options.access_mode),
+        size=options.quantity if source.needs_size else "",
+        claim_name=claim,
+        volume_name=volume,
+        entries=tuple(_entries(source, claim, volume, place)),
+    )
+
+
+def _check_effective(source: StorageSource, options: StorageOptions) -> None:
+    for option in source.ignores:
+        value = getattr(options, option) or None
+        require(value is None, option, value, f"leave it out: {source.ignores_because}")
+
+
+def _check_namespace(source: StorageSource, namespace: str | None) -> None:
+    if namespace is not None:
+        check_namespace("namespace", namespace)
+    elif source.volume:
+        remedy = "give the chart a namespace: a PersistentVolume is bound to a claim of one namespace"
+        raise OptionError("namespace", None, remedy)
+
+
+def _access_mode(source: StorageSource, given: AccessMode | None) -> AccessMode:
+    mode = given or source.default_access_mode
+    if mode is None:
+        raise OptionError("access_mode", given, "write the access mode that the existing claim has")
+    remedy = "write ReadWriteMany or ReadWriteOnce: Aim writes to its store"
+    require(mode in _MODES, "access_mode", mode, remedy)
+    return mode
+
+
+def _entries(source: StorageSource, claim: str, volume: str, place: str) -> list[Entry]:
+    """Objects that a storage makes; an existing claim is not among them."""
+    if source.existing_claim:
+        return []
+    made = [Entry(kind="PersistentVolumeClaim", place=place, name=claim, option="claim_name")]
+    if source.volume:
+        made.append(Entry(kind="PersistentVolume", name=volume, option="volume_name"))
+    return made

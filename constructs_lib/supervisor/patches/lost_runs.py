@@ -1,0 +1,72 @@
+"""Closes runs whose trainer has not checked in for longer than it had announced.
+
+Wrong in Aim 3.29, whose `RunStatusManager` decides which runs these are:
+
+* It lists the running runs, and asks for the modification time of each: its thread ends for good when a run ends in
+  that moment, or belongs to another user.
+* It lists all check-ins of all runs for each running run.
+* A run that was locked once, by a trainer that was only slow, is never closed.
+* A run whose trainer has not checked in for the first time yet seems to be lost.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from .. import say
+from .indexing import reason
+
+
+class LostRuns:
+    """Runs that are being written, of which some have lost their trainer."""
+
+    def __init__(self, repository: Path) -> None:
+        from aim.sdk.repo import Repo
+        from aim.sdk.run_status_manager import RunStatusManager
+
+        self._manager = RunStatusManager(Repo.from_path(str(repository)))
+        self._check_ins = repository / "check_ins"
+        self._known: set[str] = set()
+        self._reported: set[str] = set()
+
+    def close(self, running: set[str]) -> None:
+        """Close those of the running ones that are lost; one that cannot be closed is logged, once.
+
+        A run that was not running the last time is left alone: its trainer may not have checked in yet.
+        """
+        known, self._known = self._known & running, running
+        if not known:
+            return
+        try:
+            self._manager.heartbeat_dir = _CheckIns(self._check_ins)
+        except OSError as error:  # without the check-ins, every run would seem to be lost
+            self._report(f"cannot tell which runs have lost their trainer: {error}")
+            return
+        for run in known:
+            self._close(run)
+
+    def _close(self, run: str) -> None:
+        try:
+            if self._manager._is_run_stalled(run):
+                self._manager._mark_run_as_terminated(run)
+        except Exception as error:  # noqa: BLE001  # one run must not keep the others from being closed
+            self._report(f"cannot close run {run}, whose trainer seems to be gone: {reason(error)}")
+
+    def _report(self, text: str) -> None:
+        if text not in self._reported:
+            say(text)
+        self._reported.add(text)
+
+
+class _CheckIns:
+    """A folder of check-ins that is listed once, whatever is asked of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths: dict[str, list[Path]] = defaultdict(list)
+        for path in folder.iterdir():
+            self._paths[path.name.partition("-")[0]].append(path)
+
+    def glob(self, pattern: str) -> list[Path]:
+        """Check-ins of a run, as Aim asks for them: `<run>-*-progress-*-*`."""
+        return [path for path in self._paths.get(pattern.partition("-")[0], ()) if path.match(pattern)]

@@ -1,0 +1,43 @@
+"""Names a version of the supervisor by its content, the same way where manifests are made and in the pod."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import Refusal
+
+_DIGITS = 10
+"""As many as a ReplicaSet's hash has at most; eight could be mistaken for the hash of a construct path."""
+
+
+def texts(folder: Path = Path(__file__).parent) -> dict[str, str]:
+    """Read the package's Python files, by their paths below it."""
+    # no `**`: the folder of a mounted ConfigMap holds its files a second time, in a folder that begins with two dots
+    files = sorted([*folder.glob("*.py"), *folder.glob("[a-z]*/*.py")])
+    return {file.relative_to(folder).as_posix(): file.read_text(encoding="utf-8") for file in files}
+
+
+def version_of(files: Mapping[str, str]) -> str:
+    """Hash names and texts of files, whatever their order."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+def check(expected: str, folder: Path = Path(__file__).parent) -> None:
+    """Refuse to run in an image that brings another supervisor than the manifests were made for.
+
+    Args:
+        expected: version that the manifests were made for.
+        folder: where the package is. Default: this one.
+
+    Raises:
+        Refusal: the image brings another version.
+    """
+    found = version_of(texts(folder))
+    if found != expected:
+        raise Refusal(
+            f"the image brings supervisor {found}, and the manifests were made for {expected}: "
+            f"build the image of the same version (make image), or leave out server.supervisor"
+        )

@@ -1,0 +1,1 @@
+"""Makes a Kubernetes of one node on this machine; README.md tells more."""

@@ -1,0 +1,1 @@
+"""What tests and bench share: pods in namespaces of Linux, the real Aim, and rules for manifests."""

@@ -1,0 +1,1 @@
+"""What every pod has in common."""

@@ -1,0 +1,95 @@
+"""The supervisor's way into the pod: whole, unchanged, and of one version."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cdk8s
+import pytest
+
+from constructs_lib.supervisor import Refusal, version
+from tests.harness.building import aim_server, dynamic, rendered
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "constructs_lib/supervisor"
+
+
+def sources() -> dict[str, str]:
+    """Every Python file of the package, at any depth."""
+    return {str(file.relative_to(PACKAGE)): file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py")}
+
+
+def pod(chart: cdk8s.Chart) -> Any:
+    """The pod's spec."""
+    return rendered(chart, "Deployment")["spec"]["template"]["spec"]
+
+
+def mounted(chart: cdk8s.Chart, folder: Path) -> Path:
+    """The package as a kubelet mounts it: links to a hidden folder that holds the files."""
+    (volume,) = [volume for volume in pod(chart)["volumes"] if volume["name"] == "supervisor"]
+    config_map = rendered(chart, "ConfigMap")
+    assert volume["configMap"]["name"] == config_map["metadata"]["name"]
+    hidden = folder / "supervisor/..2024_01_01"
+    for item in volume["configMap"]["items"]:
+        file = hidden / item["path"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(config_map["data"][item["key"]], encoding="utf-8")
+    (folder / "supervisor/..data").symlink_to(hidden.name)
+    for entry in hidden.iterdir():
+        (folder / "supervisor" / entry.name).symlink_to(Path("..data", entry.name))
+    return folder
+
+
+def test_every_file_of_the_supervisor_arrives_in_its_place(chart: cdk8s.Chart, tmp_path: Path) -> None:
+    """Subfolders too, though keys of a ConfigMap have no slashes; the mounted package names its own version."""
+    aim_server(chart, "server", storage=dynamic(chart))
+    folder = mounted(chart, tmp_path)
+    found = {name: (folder / "supervisor" / name).read_text(encoding="utf-8") for name in sources()}
+    assert found == sources()
+    show = "from supervisor import version; print(version.version_of(version.texts()))"
+    done = subprocess.run([sys.executable, "-c", show], cwd=folder, capture_output=True, text=True, check=True)
+    assert rendered(chart, "ConfigMap")["metadata"]["name"] == f"aim-supervisor-{done.stdout.strip()}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files: files.update({"serve.py": files["serve.py"] + "#\n"}),
+        lambda files: files.update({"more.py": ""}),
+        lambda files: files.pop("patches/__init__.py"),
+        lambda files: files.update({"patches/serve.py": files.pop("serve.py")}),
+    ],
+    ids=["text", "more", "fewer", "moved"],
+)
+def test_another_content_is_another_version(change: Any) -> None:
+    """Whatever changes, an old pod keeps its ConfigMap, and a new one has its own."""
+    files = sources()
+    before = version.version_of(files)
+    assert version.version_of(dict(reversed(files.items()))) == before
+    change(files)
+    assert version.version_of(files) != before
+
+
+def test_a_supervisor_of_another_version_refuses(chart: cdk8s.Chart, tmp_path: Path) -> None:
+    """An image that was built from other files says so, and what to do; bytecode beside them is no difference."""
+    aim_server(chart, "server", storage=dynamic(chart), supervisor="Image")
+    command = pod(chart)["containers"][0]["command"]
+    (expected,) = [word.partition("=")[2] for word in command if word.startswith("--supervisor-version=")]
+    image = tmp_path / "supervisor"
+    shutil.copytree(PACKAGE, image, dirs_exist_ok=True)
+    version.check(expected, image)
+    (image / "serve.py").write_text("", encoding="utf-8")
+    with pytest.raises(Refusal, match=f"image brings supervisor .*, and the manifests were made for {expected}"):
+        version.check(expected, image)
+
+
+def test_the_image_is_built_from_every_file() -> None:
+    """The build context lets through each folder of the package that has Python files in it."""
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    through = set(re.findall(r"^!constructs_lib/supervisor/(.*)\*\.py$", ignored, re.MULTILINE))
+    assert through == {f"{Path(name).parent}/" if "/" in name else "" for name in sources()}

@@ -1,0 +1,490 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import cdk8s
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from constructs_lib import (
+    AimNamespace,
+    AimServer,
+    CsiVolume,
+    DynamicVolume,
+    ExistingClaim,
+    HostPath,
+    NfsExport,
+    OptionError,
+    Owner,
+    Resources,
+    ServiceOptions,
+    StorageSource,
+    TrackingOptions,
+    attach,
+)
+from constructs_lib.plus import kplus
+from tests.harness.building import aim_server, aim_storage, dynamic, rendered, storage
+
+
+def serve(chart: cdk8s.Chart, **options: Any) -> AimServer:
+    """A server on a dynamic volume."""
+    return aim_server(chart, "server", storage=dynamic(chart), **options)
+
+
+def test_defaults(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A storage is all that a server needs."""
+    serve(chart)
+    assert chart == manifests
+
+
+def test_base_path(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """A base path is the server's; the kubelet asks the supervisor, which has none."""
+    serve(chart, base_path="/x/y")
+    assert chart == difference
+
+
+def test_namespace(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A namespace of ours enforces Pod Security "restricted" and is kept."""
+    AimNamespace(chart, "namespace")
+    assert chart == manifests
+
+
+def test_existing_claim(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A claim of others is mounted, whatever its name, and not made."""
+    mode = "ReadWriteMany"
+    store = storage(chart, source=ExistingClaim(name="runs.of.others"), size=None, access_mode=mode)
+    aim_server(chart, "server", storage=store)
+    assert chart == manifests
+
+
+def test_owner(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """The pod runs as the owner of the storage."""
+    aim_server(chart, "server", storage=dynamic(chart, owner=Owner(uid=1000, gid=2000)))
+    assert chart == difference
+
+
+def test_owner_of_the_cluster(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """Without an owner the pod names no user: OpenShift refuses one that is not of its own choice."""
+    aim_server(chart, "server", storage=dynamic(chart, owner="ClusterAssigned"))
+    assert chart == difference
+
+
+def test_image(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """An image comes from any registry, by digest, pulled as told."""
+    serve(
+        chart,
+        image=f"registry.example.com:5000/ml/aim:1@sha256:{'0' * 64}",
+        image_pull_policy="Always",
+        image_pull_secrets=["registry", "mirror"],
+    )
+    assert chart == difference
+
+
+def test_workers(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """More workers answer more requests at once."""
+    serve(chart, workers=4)
+    assert chart == difference
+
+
+def test_suspended(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """A suspended server has no pod, and everything else."""
+    serve(chart, suspend=True)
+    assert chart == difference
+
+
+def test_resources(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """Given resources replace the default ones, no limit means none; but scratch space is counted in any case."""
+    serve(chart, resources=Resources(requests={"cpu": "0.25", "memory": "768Mi"}))
+    assert chart == difference
+
+
+def test_resources_of_its_own_scratch(chart: cdk8s.Chart) -> None:
+    """Whoever writes how much ephemeral storage there is gets that, and nothing else."""
+    serve(chart, resources=Resources(limits={"ephemeral-storage": "4Gi"}))
+    (container,) = rendered(chart, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == {"limits": {"ephemeral-storage": "4Gi"}}
+
+
+def test_allowed_hosts(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """The server is told by which names it may be asked, those of its Service among them."""
+    serve(chart, allowed_hosts=["aim.example.com", "*.example.org"], service=ServiceOptions(name="web"))
+    assert chart == difference
+
+
+def test_supervisor_of_the_image(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """Where the image brings the supervisor, no ConfigMap does, and the commands say which version they expect."""
+    serve(chart, supervisor="Image").add_tracking()
+    assert chart == difference
+
+
+def test_placement(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """A node selector replaces the one for amd64."""
+    serve(chart, node_selector={"disk": "ssd"}, priority_class_name="important")
+    assert chart == difference
+
+
+def test_names(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """Deployment and Service can keep the names they have."""
+    names = {"deployment_name": "old-deployment", "supervisor_name": "old-supervisor"}
+    serve(chart, **names, service=ServiceOptions(name="old-service"))
+    assert chart == difference
+
+
+def test_metadata(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """Labels go to every object and the pod, never into a selector; annotations where they are said to."""
+    serve(chart, labels={"team": "vision"}, annotations={"note": "a"}, pod_annotations={"note": "b"})
+    assert chart == difference
+
+
+def test_service_port(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """The Service listens where it is told, the pod always on 43800."""
+    serve(chart, service=ServiceOptions(port=8080))
+    assert chart == difference
+
+
+def test_service_node_port(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """A NodePort that everybody may use is open to every address."""
+    serve(chart, service=ServiceOptions(type="NodePort", node_port=30080), allow_anonymous=True)
+    assert chart == difference
+
+
+def test_service_load_balancer(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """A LoadBalancer has the ranges, class and annotations that it is given."""
+    service = ServiceOptions(
+        type="LoadBalancer",
+        load_balancer_source_ranges=["10.0.0.0/8"],
+        load_balancer_class="example.com/internal",
+        annotations={"example.com/scheme": "internal"},
+    )
+    serve(chart, service=service, allow_anonymous=True)
+    assert chart == difference
+
+
+def test_allow_from(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """Namespaces, pods and addresses come in where they are allowed to."""
+    serve(chart).allow_from(
+        kplus.Namespaces.select(chart, "Teams", labels={"team": "vision"}),
+        kplus.Pods.select(chart, "Proxy", labels={"app": "proxy"}),
+        kplus.NetworkPolicyIpBlock.ipv4(chart, "Office", "10.1.0.0/16", ["10.1.9.0/24"]),
+    )
+    assert chart == difference
+
+
+def test_allow_to(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """The pod reaches what it is told to, and the cluster's DNS, which is opened once."""
+    server = serve(chart)
+    server.allow_to(kplus.NetworkPolicyIpBlock.ipv4(chart, "S3", "10.2.0.0/16"))
+    server.allow_to(kplus.Pods.select(chart, "Minio", labels={"app": "minio"}), ports=[9000])
+    assert chart == difference
+
+
+def test_nothing_is_reached_until_it_is_allowed(chart: cdk8s.Chart) -> None:
+    """A policy of both types with no rule for egress denies it; one without the type would allow it all."""
+    server = serve(chart)
+    server.allow_to()
+    spec = rendered(chart, "NetworkPolicy")["spec"]
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+    assert "egress" not in spec
+
+
+@pytest.mark.parametrize("ports", [[], [0], [443, 65536]])
+def test_a_port_that_cannot_be_reached_is_named(chart: cdk8s.Chart, ports: list[int]) -> None:
+    """The error leaves the policy as it was."""
+    server = serve(chart)
+    with pytest.raises(OptionError, match="chart/server: ports"):
+        server.allow_to(kplus.NetworkPolicyIpBlock.any_ipv4(chart, "Any"), ports=ports)
+    assert "egress" not in rendered(chart, "NetworkPolicy")["spec"]
+
+
+def test_extended_by_hand(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """What has no option here is added through the cdk8s-plus Deployment."""
+    deployment = serve(chart).deployment
+    deployment.scheduling.tolerate(kplus.Node.tainted(kplus.NodeTaintQuery.exists("dedicated")))
+    deployment.containers[0].env.add_variable("HTTPS_PROXY", kplus.EnvValue.from_value("http://proxy:3128"))
+    deployment.containers[0].mount("/cache", kplus.Volume.from_empty_dir(chart, "Cache", "cache"))
+    assert chart == difference
+
+
+def test_composed_with_others(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """A Job mounts the storage, and a Service of somebody else's finds the server's pod."""
+    store = dynamic(chart)
+    server = aim_server(chart, "server", storage=store)
+    job = kplus.Job(chart, "train", metadata=cdk8s.ApiObjectMetadata(name="train"))
+    job.add_container(image="example.com/train:1", resources=kplus.ContainerResources()).mount("/aim", store)
+    ports = [kplus.ServicePort(port=8080, target_port=43800)]
+    name = cdk8s.ApiObjectMetadata(name="other")
+    kplus.Service(chart, "other", metadata=name, selector=server.deployment, ports=ports)
+    assert chart == manifests
+
+
+def test_tracking(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """A tracking server is a second container on the same volume, with a port of its own."""
+    serve(chart).add_tracking()
+    assert chart == difference
+
+
+def test_tracking_of_others(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """Training of another namespace is admitted to the tracking server, and not to the web server."""
+    tracking = serve(chart).add_tracking(
+        TrackingOptions(port=9000, base_path="/track", resources=Resources(limits={"memory": "2Gi"}))
+    )
+    tracking.allow_from(kplus.Namespaces.select(chart, "Training", labels={"team": "vision"}))
+    assert chart == difference
+
+
+def test_tracking_of_everybody(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
+    """A Service that everybody may use opens both."""
+    serve(chart, service=ServiceOptions(type="NodePort"), allow_anonymous=True).add_tracking()
+    assert chart == difference
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"image": "aim 3.29.1"}, "image"),
+    ({"image": ""}, "image"),
+    ({"image": "Aim:3"}, "image"),
+    ({"image_pull_secrets": ["A"]}, "image_pull_secrets"),
+    ({"image": "a..b"}, "image"),
+    ({"image_pull_secrets": "registry"}, "image_pull_secrets"),
+    ({"workers": True}, "workers"),
+    ({"workers": 0}, "workers"),
+    ({"workers": 65}, "workers"),
+    ({"allowed_hosts": "aim.example.com"}, "allowed_hosts"),
+    ({"allowed_hosts": ["aim.example.com", "http://aim"]}, "allowed_hosts[1]"),
+    ({"allowed_hosts": ["aim:80"]}, "allowed_hosts[0]"),
+    ({"allowed_hosts": ["*"]}, "allowed_hosts[0]"),
+    ({"supervisor": "image"}, "supervisor"),
+    ({"supervisor": "Image", "supervisor_name": "a"}, "supervisor_name"),
+    ({"supervisor_name": "a" * 243}, "supervisor_name"),
+    ({"deployment_name": "a" * 243}, "deployment_name"),
+    ({"annotations": {"a": "\0"}}, "annotations[a]"),
+    ({"pod_annotations": {"a": "\ud800"}}, "pod_annotations[a]"),
+    ({"annotations": {"a": "b" * 2**15, "c": "d" * 2**15}}, "annotations"),
+    ({"base_path": "aim"}, "base_path"),
+    ({"base_path": "/aim/"}, "base_path"),
+    ({"base_path": "/../aim"}, "base_path"),
+    ({"supervisor_name": "A"}, "supervisor_name"),
+    ({"deployment_name": "a_b"}, "deployment_name"),
+    ({"node_selector": {"a": "b c"}}, "node_selector[a]"),
+    ({"priority_class_name": ""}, "priority_class_name"),
+    ({"labels": {"app.kubernetes.io/name": "x"}}, "labels[app.kubernetes.io/name]"),
+    ({"annotations": {"argocd.argoproj.io/sync-wave": "1"}}, "annotations[argocd.argoproj.io/sync-wave]"),
+    ({"pod_annotations": {"": "x"}}, "pod_annotations"),
+    ({"resources": Resources(requests={"memory": "3Gi"}, limits={"memory": "2Gi"})}, "resources.limits[memory]"),
+    ({"resources": Resources(requests={"cpu": "0.1m"})}, "resources.requests[cpu]"),
+    ({"resources": Resources(limits={"cpu": "many"})}, "resources.limits[cpu]"),
+    ({"service": ServiceOptions(port=0)}, "service.port"),
+    ({"service": ServiceOptions(port=65536)}, "service.port"),
+    ({"service": ServiceOptions(name="1st")}, "service.name"),
+    ({"service": ServiceOptions(node_port=30080)}, "service.node_port"),
+    ({"service": ServiceOptions(load_balancer_source_ranges=["10.0.0.0/8"])}, "service.load_balancer_source_ranges"),
+    ({"service": ServiceOptions(load_balancer_class="a")}, "service.load_balancer_class"),
+    ({"service": ServiceOptions(type="ExternalName")}, "service.type"),  # type: ignore[arg-type]
+    (
+        {"service": ServiceOptions(type="LoadBalancer", load_balancer_source_ranges=["10.0.0.1/8"])},
+        "service.load_balancer_source_ranges",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "option"), REFUSED)
+def test_an_option_that_cannot_work_is_named(chart: cdk8s.Chart, options: dict[str, Any], option: str) -> None:
+    """The error names the construct and the option, and leaves nothing behind: the same storage can be served."""
+    store = dynamic(chart)
+    with pytest.raises(OptionError) as error:
+        aim_server(chart, "server", storage=store, **options)
+    assert str(error.value).startswith(f"chart/server: {option}: ")
+    assert aim_server(chart, "server", storage=store).node.path == "chart/server"
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ({}, "http://aim.ml.svc/"),
+        ({"base_path": "/x/y"}, "http://aim.ml.svc/x/y/"),
+        ({"service": ServiceOptions(name="other", port=8080)}, "http://other.ml.svc:8080/"),
+    ],
+)
+def test_the_url_is_where_the_service_answers(chart: cdk8s.Chart, options: dict[str, Any], url: str) -> None:
+    """What a chart hands to others is the name, port and base path of the Service."""
+    assert serve(chart, **options).url == url
+
+
+@pytest.mark.parametrize("namespace", [None, "default", "kube-system", "A"])
+def test_a_namespace_that_is_not_ours_is_not_made(tree: cdk8s.App, namespace: str | None) -> None:
+    """The namespaces of the cluster itself have an owner already."""
+    with pytest.raises(OptionError, match="chart/namespace: namespace: "):
+        AimNamespace(cdk8s.Chart(tree, "chart", namespace=namespace), "namespace")
+
+
+def test_a_storage_of_another_namespace_is_refused(tree: cdk8s.App, chart: cdk8s.Chart) -> None:
+    """A pod cannot mount a claim of another namespace, and cdk8s-plus does not say so."""
+    elsewhere = cdk8s.Chart(tree, "elsewhere", namespace="other")
+    with pytest.raises(OptionError, match="chart/server: storage: 'ml': put both in one namespace.*'other'"):
+        aim_server(chart, "server", storage=dynamic(elsewhere))
+
+
+SAME: list[tuple[StorageSource, StorageSource]] = [
+    (NfsExport(server="NFS.example.com", path="/aim"), NfsExport(server="nfs.example.com.", path="//aim/./")),
+    (CsiVolume(driver="d", volume_handle="h"), CsiVolume(driver="d", volume_handle="h", fs_type="ext4")),
+    (NfsExport(server="::1", path="/aim"), NfsExport(server="0:0:0:0:0:0:0:1", path="/aim")),
+    (HostPath(path="/srv/aim", node="a"), HostPath(path="/srv/aim/", node="a")),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_one_store_has_one_server(tree: cdk8s.App, first: StorageSource, second: StorageSource) -> None:
+    """Two servers on one store are refused however it is spelled, wherever in the app they are."""
+    for name, source in (("first", first), ("second", second)):
+        chart = cdk8s.Chart(tree, name, namespace=name)
+        store = aim_storage(chart, "storage", source=source, size="1Gi")
+        if name == "first":
+            aim_server(chart, "server", storage=store)
+        else:
+            with pytest.raises(
+                OptionError, match="second/server: storage: '.*already served by first/server; one store has one"
+            ):
+                aim_server(chart, "server", storage=store)
+
+
+def test_one_claim_has_one_server(chart: cdk8s.Chart) -> None:
+    """A claim is a store too."""
+    store = dynamic(chart)
+    aim_server(chart, "server", storage=store)
+    with pytest.raises(
+        OptionError, match="'PersistentVolumeClaim ml/aim-runs': it is already served by chart/server; one"
+    ):
+        aim_server(chart, "again", storage=store)
+
+
+def test_one_path_of_two_nodes_is_two_stores(chart: cdk8s.Chart) -> None:
+    """Each node has its own directory there."""
+    for name in ("a", "b"):
+        source = HostPath(path="/srv/aim", node=name)
+        store = aim_storage(chart, name, source=source, size="1Gi", name=name)
+        assert aim_server(chart, f"{name}-server", storage=store).name == name
+
+
+def test_the_longest_deployment_name_fits(chart: cdk8s.Chart) -> None:
+    """Its ReplicaSets add a dash and ten characters to reach the 253 of Kubernetes."""
+    assert serve(chart, deployment_name="a" * 242).deployment.metadata.name == "a" * 242
+
+
+def test_two_servers_of_one_name_are_refused(chart: cdk8s.Chart) -> None:
+    """Their selectors would be the same: each would serve through the other's pod."""
+    serve(chart)
+    other = aim_storage(
+        chart, "other", source=HostPath(path="/x", node="a"), size="1Gi", claim_name="x", volume_name="x"
+    )
+    with pytest.raises(OptionError, match="chart/again: name: 'server ml/aim': it is already made by chart/server"):
+        aim_server(chart, "again", storage=other, deployment_name="x", service=ServiceOptions(name="x"))
+
+
+@pytest.mark.parametrize("type", ["NodePort", "LoadBalancer"])
+def test_a_server_that_anybody_reaches_is_refused_by_the_tree(
+    tree: cdk8s.App, chart: cdk8s.Chart, type: Literal["NodePort", "LoadBalancer"]
+) -> None:
+    """Only the finished tree shows it, as what opens a server can be added at any time; nothing is written."""
+    serve(chart, service=ServiceOptions(type=type))
+    with pytest.raises(RuntimeError, match=rf"\[chart/server\] service.type: '{type}': write ClusterIP; or allowAnon"):
+        tree.synth()
+    assert list(Path(tree.outdir).rglob("*.yaml")) == []
+
+
+def test_a_server_may_have_a_name_of_its_own(chart: cdk8s.Chart) -> None:
+    """Its objects and labels have it, and pods that share its node look for it; claim and volume keep theirs."""
+    store = dynamic(chart)
+    server = aim_server(chart, "server", storage=store, name="vision")
+    job = kplus.Job(chart, "train")
+    job.add_container(image="example.com/train:1")
+    attach(job, store, share_node=True)
+    affinity = rendered(chart, "Job")["spec"]["template"]["spec"]["affinity"]["podAffinity"]
+    (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]
+    labels = {each["key"]: each["values"] for each in term["labelSelector"].get("matchExpressions", [])}
+    assert (term["labelSelector"].get("matchLabels") or labels)["app.kubernetes.io/instance"] in ("vision", ["vision"])
+    assert (server.host, store.claim_name) == ("vision.ml.svc", "aim-runs")
+
+
+def test_a_namespace_is_made_once(tree: cdk8s.App) -> None:
+    """Two charts cannot both own a namespace."""
+    AimNamespace(cdk8s.Chart(tree, "a", namespace="ml"), "namespace")
+    with pytest.raises(OptionError, match="b/namespace: namespace: 'Namespace ml': it is already made by a/namespace"):
+        AimNamespace(cdk8s.Chart(tree, "b", namespace="ml"), "namespace")
+
+
+def test_charts_without_a_namespace_are_apart(tree: cdk8s.App) -> None:
+    """Each goes where `kubectl -n` says, so two of one name do not collide."""
+    for name in ("a", "b"):
+        chart = cdk8s.Chart(tree, name)
+        aim_server(chart, "server", storage=dynamic(chart))
+        assert rendered(chart, "Deployment")["metadata"]["name"] == "aim"
+
+
+def test_moving_a_server_in_python_rolls_nothing_out() -> None:
+    """Neither selector nor pod has the construct path in it, which cdk8s-plus puts into both."""
+    deployments = []
+    for name in ("here", "there"):
+        chart = cdk8s.Testing.chart()
+        inner = cdk8s.Chart(chart, name, namespace="ml")
+        aim_server(inner, f"{name}-server", storage=aim_storage(inner, name, source=DynamicVolume(), size="1Gi"))
+        deployments.append(rendered(inner, "Deployment"))
+    assert deployments[0] == deployments[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [({}, "aim://aim.ml.svc:53800"), ({"port": 9000, "base_path": "/track"}, "aim://aim.ml.svc:9000/track")],
+)
+def test_the_tracking_url_is_what_a_container_is_connected_to(
+    chart: cdk8s.Chart, options: dict[str, Any], url: str
+) -> None:
+    """`AIM_REPO` is all that a training container needs."""
+    server = serve(chart)
+    assert server.add_tracking(TrackingOptions(**options)).url == server.tracking_url == url
+    job = kplus.Job(chart, "train")
+    job.add_container(image="example.com/train:1")
+    server.connect(job)
+    (container,) = rendered(chart, "Job")["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "AIM_REPO", "value": url}]
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        ({"port": 0}, "tracking.port"),
+        ({"port": 80}, "tracking.port"),
+        ({"base_path": "track"}, "tracking.base_path"),
+        ({"resources": Resources(limits={"cpu": "many"})}, "tracking.resources.limits[cpu]"),
+    ],
+)
+def test_an_option_of_tracking_that_cannot_work_is_named(
+    chart: cdk8s.Chart, options: dict[str, Any], option: str
+) -> None:
+    """The error names the server and the option, and leaves nothing behind."""
+    server = serve(chart)
+    with pytest.raises(OptionError) as error:
+        server.add_tracking(TrackingOptions(**options))
+    assert str(error.value).startswith(f"chart/server: {option}: ")
+    assert server.tracking is None
+    assert server.add_tracking() is server.tracking
+
+
+def test_there_is_one_tracking_server(chart: cdk8s.Chart) -> None:
+    """It keeps its clients in memory, so a second one would not know them."""
+    server = serve(chart)
+    server.add_tracking()
+    with pytest.raises(OptionError, match="chart/server: tracking.url: 'aim://aim.ml.svc:53800': call .* once"):
+        server.add_tracking()
+
+
+def test_nothing_is_connected_to_a_tracking_server_that_is_not_there(chart: cdk8s.Chart) -> None:
+    """Neither by its URL, nor by a workload."""
+    server = serve(chart)
+    job = kplus.Job(chart, "train")
+    job.add_container(image="example.com/train:1")
+    with pytest.raises(OptionError, match=r"chart/server: tracking: None: call add_tracking\(\) first"):
+        server.connect(job)
+    server.add_tracking()
+    server.connect(job)
+    with pytest.raises(OptionError, match=r"containers\[main\].env\[AIM_REPO\]: 'aim://aim.ml.svc:53800': leave"):
+        server.connect(job)

@@ -1,0 +1,219 @@
+"""What tests have the supervisor, or a client, do to a repository: `python roles.py index <volume>`.
+
+Runs in Aim's environment, so it imports nothing of the tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "constructs_lib"))
+
+from supervisor import Refusal
+from supervisor.index import Status, index
+from supervisor.repository import prepare
+
+
+def tell(**facts: Any) -> None:
+    """Print a line of JSON among the lines of the log."""
+    print(json.dumps(facts), flush=True)
+
+
+def run_prepare(options: argparse.Namespace) -> None:
+    """Prepare a repository."""
+    prepare(options.volume)
+    tell(prepared=True)
+
+
+def run_index(options: argparse.Namespace) -> None:
+    """Prepare and index until SIGTERM; tell when it is ready, and each status."""
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    prepare(options.volume)
+    index(options.volume, ready=lambda: tell(ready=True), progress=tell_status, stopping=stopping)
+
+
+def tell_status(status: Status) -> None:
+    """Print a status, with the number of threads."""
+    tell(**dataclasses.asdict(status), threads=len(list(Path("/proc/self/task").iterdir())))
+
+
+def run_hung_index(options: argparse.Namespace) -> None:
+    """Index on a file system that hangs as soon as a run is looked at."""
+    import supervisor.index
+    from supervisor.patches.indexing import Index
+
+    supervisor.index.HUNG_SECONDS = 2
+    Index.checksum = lambda *_: time.sleep(3600)
+    run_index(options)
+
+
+def run_counted_index(options: argparse.Namespace) -> None:
+    """Index, and count what is asked of the file system in ten seconds without work."""
+    calls: Counter[str] = Counter()
+    for name in ("stat", "lstat", "listdir", "scandir", "open"):
+        setattr(os, name, counting(calls, name, getattr(os, name)))
+    threading.Timer(8, calls.clear).start()
+    threading.Timer(18, lambda: tell(calls=sum(calls.values()))).start()
+    run_index(options)
+
+
+def counting(calls: Counter[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `os` that counts its calls."""
+
+    def counted(*arguments: Any, **more: Any) -> Any:
+        calls[name] += 1
+        return function(*arguments, **more)
+
+    return counted
+
+
+def run_indexed(options: argparse.Namespace) -> None:
+    """Print what the index has of each run: its parameter `number`, and whether it has ended."""
+    from aim.storage.rockscontainer import RocksContainer
+
+    container = RocksContainer(f"{options.volume}/.aim/meta/index", read_only=True, skip_read_optimization=True)
+    runs = container.tree().collect(()).get("meta", {}).get("chunks", {})
+    found = {run: [tree.get("attrs", {}).get("number"), bool(tree.get("end_time"))] for run, tree in runs.items()}
+    tell(indexed=found)
+
+
+def run_resume(options: argparse.Namespace) -> None:
+    """Open a run again, change its parameter `number`, and end it."""
+    import aim
+
+    run = aim.Run(options.run, repo=str(options.volume), log_system_params=False)
+    run["number"] = options.number
+    run.close()
+
+
+def run_hold(options: argparse.Namespace) -> None:
+    """Begin a run, and change its parameter `number` whenever a line comes in; its end is that of this process."""
+    import aim
+
+    quiet: dict[str, Any] = {"system_tracking_interval": None, "capture_terminal_logs": False}
+    run = aim.Run(repo=str(options.volume), log_system_params=False, **quiet)
+    run["number"] = 0
+    tell(run=run.hash)
+    for line in sys.stdin:
+        run["number"] = int(line)
+        tell(number=int(line))
+
+
+def run_churn(options: argparse.Namespace) -> None:
+    """Begin, end, resume and delete runs for some seconds, as trainers and users do; `number` seeds the choice."""
+    import aim
+    from aim.sdk.repo import Repo
+    from supervisor.patches.indexing import protect_index
+
+    protect_index()
+    mine: list[str] = []
+    choice, end = random.Random(options.number), time.monotonic() + options.seconds
+    while time.monotonic() < end:
+        action = choice.choice(["begin", "begin", "resume", "delete"]) if mine else "begin"
+        if action == "delete":
+            Repo.from_path(str(options.volume)).delete_run(mine.pop(choice.randrange(len(mine))))
+            continue
+        again = choice.choice(mine) if action == "resume" else None
+        time.sleep(0.6)  # Aim lists the runs that can be resumed twice a second
+        run = aim.Run(again, repo=str(options.volume), log_system_params=False, system_tracking_interval=None)
+        run["number"] = choice.randrange(1_000_000)
+        for step in range(choice.randrange(20)):
+            run.track(step, name="loss")
+        run.close()
+        mine = [*mine, run.hash] if not again else mine
+    tell(churned=len(mine))
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    """Tell which runs the index has another content of than their folders, does not have, or has without a folder."""
+    from aim.storage.encoding import encode_path
+    from aim.storage.rockscontainer import RocksContainer
+
+    def content(path: Path, run: str) -> dict[bytes, bytes]:
+        container = RocksContainer(str(path), read_only=True, skip_read_optimization=True)
+        return {key: bytes(value) for key, value in container.items(encode_path(("meta", "chunks", run)))}
+
+    meta = options.volume / ".aim/meta"
+    # a trainer that was killed while it made a run has left an empty folder
+    runs = {path.parent.name for path in (meta / "chunks").glob("*/CURRENT")}
+    index = RocksContainer(str(meta / "index"), read_only=True, skip_read_optimization=True).tree()
+    indexed = set(index.subtree(("meta", "chunks")).keys())
+    other = {run for run in runs & indexed if content(meta / "index", run) != content(meta / "chunks" / run, run)}
+    tell(other=sorted(other), missing=sorted(runs - indexed), ghosts=sorted(indexed - runs))
+
+
+def run_hold_index(options: argparse.Namespace) -> None:
+    """Hold the lock of the index, as a second indexer does."""
+    from supervisor.patches.indexing import Index
+
+    with Index(options.volume / ".aim").opened(10):
+        tell(held=True)
+        time.sleep(600)
+
+
+def run_hold_creation_lock(options: argparse.Namespace) -> None:
+    """Hold the lock that Aim holds while it initialises a repository, until a line comes in."""
+    from filelock import SoftFileLock
+
+    with SoftFileLock(str(options.volume / ".aim/locks/structured_db_lock")):
+        tell(held=True)
+        sys.stdin.readline()
+
+
+def run_delete(options: argparse.Namespace) -> None:
+    """Delete a run, as a worker of the web server does."""
+    from aim.sdk.repo import Repo
+    from supervisor.patches.indexing import protect_index
+
+    if options.protected:
+        protect_index()
+    tell(deleted=Repo.from_path(str(options.volume)).delete_run(options.run))
+
+
+def run_read(options: argparse.Namespace) -> None:
+    """List runs by the index, as a search does; again and again where told so, until SIGTERM."""
+    from aim.sdk.repo import Repo
+    from supervisor.patches.indexing import protect_index
+
+    if options.protected:
+        protect_index()
+    repository = Repo.from_path(str(options.volume))
+    while True:
+        tell(read=list(repository.meta_tree.subtree("chunks").keys()))
+        repository.container_pool.clear()
+        if not options.again:
+            return
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role")
+    parser.add_argument("volume", type=Path)
+    parser.add_argument("--run")
+    parser.add_argument("--number", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--protected", action="store_true")
+    parser.add_argument("--again", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        globals()[f"run_{arguments.role}"](arguments)
+    except Refusal as refusal:
+        tell(refused=str(refusal))
+        sys.stdout.flush()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,175 @@
+"""What the kubelet is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from constructs_lib.supervisor import Refusal
+from constructs_lib.supervisor.health import SILENCE_SECONDS, Health, ask
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in a list of one."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def fetched(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    """Status and body of a page, as the kubelet reads it."""
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def asked(health: Health, *paths: str, host: str = "127.0.0.1") -> list[tuple[int, str]]:
+    """What the health port answers to some paths."""
+
+    async def ask_all() -> list[tuple[int, str]]:
+        port = free_port()
+        servers = await health.listen(port)
+        answers = [await asyncio.to_thread(fetched, port, path, host) for path in paths]
+        for server in servers:
+            server.close()
+        return answers
+
+    return asyncio.run(ask_all())
+
+
+def test_a_server_that_starts_says_what_it_waits_for() -> None:
+    """The reason is the body of startup and readiness probe; liveness is nobody's business yet."""
+    health = Health()
+    health.waiting_for = "waiting for the server on host old"
+    start, ready, live = asked(health, "/startz", "/readyz", "/livez")
+    assert start == ready == (503, "waiting for the server on host old\n")
+    assert live == (200, "ok\n")
+
+
+def test_a_server_that_has_answered_is_ready() -> None:
+    """Notes for people stand below the verdict."""
+    health = Health()
+    health.answered("")
+    health.notes["index"] = "3 of 4 runs"
+    assert asked(health, "/startz", "/readyz", "/livez") == [(200, "ok\nindex: 3 of 4 runs\n")] * 3
+
+
+def test_a_server_that_fails_is_not_ready_but_alive() -> None:
+    """A restart would not bring the volume back."""
+    health = Health()
+    health.answered("")
+    health.answered("the server answers 500")
+    start, ready, live = asked(health, "/startz", "/readyz", "/livez")
+    assert (start[0], ready, live[0]) == (200, (503, "the server answers 500\n"), 200)
+
+
+def test_a_server_that_stops_is_not_ready() -> None:
+    """New connections go elsewhere, or wait, while running queries are answered."""
+    health = Health()
+    health.answered("")
+    health.stop()
+    assert asked(health, "/readyz", "/livez") == [(503, "the server stops\n"), (200, "ok\n")]
+
+
+def test_a_silent_server_is_alive_for_two_minutes(clock: list[float]) -> None:
+    """A search can hold up every worker for a minute; a loop that hangs does so for ever."""
+    health = Health()
+    health.answered("")
+    health.silent("no answer")
+    clock[0] += SILENCE_SECONDS
+    assert asked(health, "/livez")[0][0] == 200
+    clock[0] += 1
+    assert asked(health, "/livez") == [(503, "no answer from the server for 121 s: no answer\n")]
+
+
+def test_the_health_port_has_these_pages_only() -> None:
+    """Whatever comes later behind a login, this port tells nothing about runs."""
+    status, text = asked(Health(), "/api/runs")[0]
+    assert (status, text) == (404, "there are /startz, /readyz, /livez\n")
+
+
+def test_the_kubelet_of_an_ipv6_cluster_is_answered() -> None:
+    """Its probes come to the pod's IPv6 address."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this kernel has no IPv6")
+    health = Health()
+    health.answered("")
+    assert asked(health, "/readyz", host="[::1]")[0][0] == 200
+
+
+def test_a_client_that_says_nothing_or_nonsense_holds_up_nobody() -> None:
+    """Each connection is on its own."""
+
+    async def scenario() -> int:
+        health, port = Health(), free_port()
+        health.answered("")
+        servers = await health.listen(port)
+        _, silent = await asyncio.open_connection("127.0.0.1", port)
+        _, nonsense = await asyncio.open_connection("127.0.0.1", port)
+        nonsense.write(b"\r\n\r\n")
+        status = (await asyncio.to_thread(fetched, port, "/livez"))[0]
+        silent.close()
+        nonsense.close()
+        for server in servers:
+            server.close()
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+        return status
+
+    assert asyncio.run(scenario()) == 200
+
+
+def test_a_taken_health_port_is_refused() -> None:
+    """Two containers of one pod share their ports."""
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Refusal, match=f"cannot listen on port {port} of this pod"):
+            asyncio.run(Health().listen(port))
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        ("200 OK", ""),
+        ("500 Internal Server Error", "the server answers 500 to /page"),
+        ("nothing", "it closed the connection"),
+    ],
+)
+def test_the_answer_of_the_server_is_noted(status: str, problem: str) -> None:
+    """Anything but 200 is a problem, and named."""
+
+    async def scenario() -> Health:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET /page HTTP/1.1\r\nHost: aim.example.com\r\n")
+            writer.write(b"" if status == "nothing" else f"HTTP/1.1 {status}\r\n\r\nbody".encode())
+            writer.close()
+
+        health, port = Health(), free_port()
+        async with await asyncio.start_server(answer, "127.0.0.1", port):
+            await ask(health, "", port, "/page", name="aim.example.com")
+        return health
+
+    health = asyncio.run(scenario())
+    assert problem in health.problem
+    assert health.started is (status == "200 OK")
+
+
+def test_a_server_that_refuses_connections_is_a_problem() -> None:
+    """It is not there yet, or not any more."""
+    health = Health()
+    asyncio.run(ask(health, "", free_port(), "/page"))
+    assert "does not answer" in health.problem
+    assert not health.started

@@ -1,0 +1,96 @@
+"""What never changes, as docs/operations.md promises: each as it was first released, written out here by hand.
+
+A change of one of these leaves a running server behind, or lets two servers into one store. So none of the literals
+below may be adapted to the code.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import cdk8s
+import pytest
+
+from constructs_lib import AimNamespace
+from constructs_lib.supervisor.volume import LOCK
+from tests.harness.building import aim_server, storage
+
+SELECTOR = {
+    "app.kubernetes.io/name": "aim",
+    "app.kubernetes.io/instance": "aim",
+    "app.kubernetes.io/component": "server",
+}
+
+
+@pytest.fixture
+def manifests(chart: cdk8s.Chart) -> list[dict[str, Any]]:
+    """An instance called aim in the namespace ml, with everything that has a name."""
+    AimNamespace(chart, "namespace")
+    aim_server(chart, "server", storage=storage(chart), base_path="/aim").add_tracking()
+    return list(cdk8s.Testing.synth(chart))
+
+
+def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    """The one manifest of a kind."""
+    (found,) = [manifest for manifest in manifests if manifest["kind"] == kind]
+    return found
+
+
+def test_the_names_of_objects(manifests: list[dict[str, Any]]) -> None:
+    """Another name is another object, beside the one that is there."""
+    names = {manifest["kind"]: manifest["metadata"]["name"] for manifest in manifests}
+    config_map = names.pop("ConfigMap")
+    assert re.fullmatch(r"aim-supervisor-[0-9a-f]{10}", config_map)
+    assert names == {
+        "Namespace": "ml",
+        "PersistentVolume": "ml.aim-runs",
+        "PersistentVolumeClaim": "aim-runs",
+        "Deployment": "aim",
+        "Service": "aim",
+        "NetworkPolicy": "aim",
+    }
+
+
+def test_the_selectors(manifests: list[dict[str, Any]]) -> None:
+    """A Deployment's cannot be changed; and all three must find the pods of the version before."""
+    assert of_kind(manifests, "Deployment")["spec"]["selector"] == {"matchLabels": SELECTOR}
+    assert of_kind(manifests, "Service")["spec"]["selector"] == SELECTOR
+    assert of_kind(manifests, "NetworkPolicy")["spec"]["podSelector"] == {"matchLabels": SELECTOR}
+
+
+def test_the_labels_of_what_is_kept(manifests: list[dict[str, Any]]) -> None:
+    """The documented uninstall leaves these out by this label."""
+    kept = {m["kind"] for m in manifests if m["metadata"]["labels"]["app.kubernetes.io/component"] == "storage"}
+    assert kept == {"Namespace", "PersistentVolume", "PersistentVolumeClaim"}
+
+
+def test_the_lock_of_the_volume() -> None:
+    """A server of the version before, and one of the next, wait for each other by this file."""
+    assert LOCK == ".aim-server.lock"
+
+
+def test_the_ports(manifests: list[dict[str, Any]]) -> None:
+    """Of the Service, and of the containers behind it, which policies of others may name."""
+    ports = of_kind(manifests, "Service")["spec"]["ports"]
+    found = {port["name"]: (port["port"], port["targetPort"]) for port in ports}
+    assert found == {"http": (80, 43800), "tracking": (53800, 53800)}
+
+
+def test_the_command_lines_of_the_supervisor(manifests: list[dict[str, Any]]) -> None:
+    """An image of an older version, whose supervisor the ConfigMap replaces, is started by what the manifests say."""
+    web, tracking = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert " ".join(web["command"]) == (
+        "python3 -m supervisor serve --repository /aim --port 43800 --health-port 43801 --workers 2 --base-path /aim"
+    )
+    assert " ".join(tracking["command"]) == (
+        "python3 -m supervisor track --repository /aim --port 53800 --health-port 53801"
+    )
+    assert web["workingDir"] == tracking["workingDir"] == "/opt/aim-on-kubernetes"
+
+
+def test_where_the_runs_are(manifests: list[dict[str, Any]]) -> None:
+    """The repository is `.aim` in the folder that every pod mounts the volume at."""
+    containers = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    mounts = [{m["mountPath"]: m["name"] for m in container["volumeMounts"]} for container in containers]
+    assert [mount["/aim"] for mount in mounts] == ["aim-runs", "aim-runs"]
