@@ -158,9 +158,12 @@ async def request(app: Any, question: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         app: the application.
-        question: `path` and `query` of a GET; or also `method`, `parameters` of the URL, and `content`.
+        question: `path` and `query` of a GET; or also `method`, `parameters` of the URL, `headers`, and `content`;
+            with `raw`, the URL has these parameters only, and the answer is as it came.
     """
-    query = {"q": question["query"], "report_progress": "false"} if question.get("method", "GET") == "GET" else {}
+    raw = question.get("raw", False)
+    asks = question.get("method", "GET") == "GET" and not raw
+    query = {"q": question["query"], "report_progress": "false"} if asks else {}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -171,7 +174,7 @@ async def request(app: Any, question: dict[str, Any]) -> dict[str, Any]:
         "raw_path": question["path"].encode(),
         "root_path": "",
         "query_string": urlencode({**query, **question.get("parameters", {})}).encode(),
-        "headers": [(b"host", b"aim"), (b"content-type", b"application/json")],
+        "headers": [(b"host", b"aim"), (b"content-type", b"application/json"), *question.get("headers", ())],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }
@@ -193,7 +196,7 @@ async def request(app: Any, question: dict[str, Any]) -> dict[str, Any]:
         await app(scope, receive, send)
     except Exception as error:  # noqa: BLE001 (as a server, go on)
         status, failure = status or 500, {"error": repr(error)}
-    plain = re.sub(rb"gAAAA[\w=-]+", b"(encrypted, each time anew)", body)  # addresses of images
+    plain = body if raw else re.sub(rb"gAAAA[\w=-]+", b"(encrypted, each time anew)", body)  # addresses of images
     return {"status": status, "body": base64.b64encode(plain).decode(), "messages": messages, **failure}
 
 

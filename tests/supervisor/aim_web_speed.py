@@ -12,6 +12,7 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -148,6 +149,18 @@ async def observe(options: argparse.Namespace, app: Any, watch: Watch) -> dict[s
     return seen
 
 
+async def write_to_locked(options: argparse.Namespace, app: Any) -> dict[str, Any]:
+    """Change a run while another process reads the database, so that the commit fails, and again afterwards."""
+    change = {"description": "new", "archived": False}
+    wanted = {"method": "PUT", "path": f"/api/runs/{options.torn}/", "query": "", "content": change}
+    await request(app, RUNS)
+    with contextlib.closing(sqlite3.connect(Path(options.repository, ".aim/run_metadata.sqlite"))) as database:
+        database.execute("BEGIN")
+        database.execute("SELECT * FROM run").fetchone()
+        failed = await request(app, wanted)
+    return {"writes to a locked database, and then": [failed["status"], (await request(app, wanted))["status"]]}
+
+
 async def _beside_small_requests(app: Any, watch: Watch) -> int:
     """How often a search reads the runs of the database, while others ask for trifles."""
     watch.begin()
@@ -198,6 +211,7 @@ async def settle(options: argparse.Namespace, app: Any) -> dict[str, Any]:
     os.rename(folder, f"{folder}.away")  # noqa: PTH104
     await request(app, RUNS)
     seen["stores open when idle without an index"] = await _open_when_idle()
+    shutil.rmtree(folder, ignore_errors=True)  # RocksDB makes a folder for its log where there is no index
     os.rename(f"{folder}.away", folder)  # noqa: PTH104
     return seen
 
@@ -234,15 +248,19 @@ async def _warns(app: Any) -> bool:
 def main(options: argparse.Namespace) -> None:
     """Watch an application."""
     if options.patched:
-        from supervisor.patches.web import speed_up_web  # type: ignore[import-not-found]
+        from supervisor.patches.indexing import protect_index
+        from supervisor.patches.web import speed_up_web
 
+        protect_index()
         speed_up_web()
     watch = Watch()
     from aim.web.run import app
 
     async def all_of_it() -> dict[str, Any]:
         seen = await observe(options, app, watch)
-        return {**seen, **await settle(options, app), **await look_at_readability(options, app)}
+        for look in (settle, look_at_readability, write_to_locked):
+            seen |= await look(options, app)
+        return seen
 
     print(json.dumps(asyncio.run(all_of_it())), flush=True)
     os._exit(0)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from constructs_lib.supervisor.patches.searches import ReadAhead
-from tests.aim_environment import ENVIRONMENT, MISSING, ROOT
-from tests.sandbox import skip
+from tests.harness.aim_environment import ENVIRONMENT, MISSING, ROOT
+from tests.harness.sandbox import skip
 
 RUNS = 40
 INDEXED = RUNS - 2
@@ -113,6 +113,11 @@ def test_a_search_does_not_begin_anew_when_others_ask_for_trifles(seen: tuple[Se
 def test_what_others_change_counts_for_the_next_request(seen: tuple[Seen, Seen], what: str, found: list[bool]) -> None:
     """Even if a search is still running in that process that began before."""
     assert seen[1][what] == found
+
+
+def test_a_write_that_fails_does_not_break_later_ones(seen: tuple[Seen, Seen]) -> None:
+    """Aim cannot write in that process any more after a commit that failed, as on a full volume."""
+    assert [each["writes to a locked database, and then"] for each in seen] == [[500, 500], [500, 200]]
 
 
 def test_a_search_fails_at_the_run_that_cannot_be_read(seen: tuple[Seen, Seen]) -> None:
