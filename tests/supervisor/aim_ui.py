@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import importlib
 import json
 import os
 import re
@@ -115,7 +116,6 @@ def main(repository: Path, *, patched: bool) -> None:
     from alembic.config import main as alembic
 
     alembic(argv=build_db_upgrade_command()[3:])
-    app: Any
     if patched:
         from supervisor.patches.indexing import protect_index
         from supervisor.web import web_application
@@ -124,7 +124,7 @@ def main(repository: Path, *, patched: bool) -> None:
         options = argparse.Namespace(repository=str(repository), allow_host=[], base_path="")
         app = web_application(options)
     else:
-        from aim.web.run import app
+        app = importlib.import_module("aim.web.run").app
     print(json.dumps(asyncio.run(replay(app, repository, json.load(sys.stdin)))), flush=True)
     os._exit(0)
 
