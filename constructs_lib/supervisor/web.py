@@ -19,6 +19,7 @@ from .patches.indexing import IndexDamage
 from .patches.queries import restrict_queries
 from .patches.requests import SameOrigin
 from .patches.runs import restrict_run_hashes
+from .patches.web import speed_up_web
 
 DRAIN_SECONDS = 30
 """How long running queries may take after SIGTERM, unless UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN says otherwise."""
@@ -66,6 +67,7 @@ def web_application(options: argparse.Namespace) -> Any:
 
     restrict_queries()
     restrict_run_hashes()
+    speed_up_web()
     watched = IndexDamage(app, Path(options.repository))
     guarded = SameOrigin(watched, allowed_hosts=options.allow_host, base_path=options.base_path)
     # around the guard, so that refusals carry the headers, too

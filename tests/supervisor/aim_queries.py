@@ -64,7 +64,7 @@ def ask(options: argparse.Namespace) -> None:
     """Answer questions of the web application, in the order of standard input."""
     from aim.web.run import app
 
-    asyncio.run(_answer(options, lambda question: _request(app, question)))
+    asyncio.run(_answer(options, lambda question: request(app, question)))
 
 
 def ask_tracking(options: argparse.Namespace) -> None:
@@ -77,14 +77,14 @@ def ask_tracking(options: argparse.Namespace) -> None:
 
     async def found(question: dict[str, Any]) -> dict[str, Any]:
         wanted = {"resource_type": "Repo", "resource_handler": "", "args": ""}
-        got = await _request(app, {"method": "POST", "path": f"{client}/get-resource/", "query": "", "content": wanted})
+        got = await request(app, {"method": "POST", "path": f"{client}/get-resource/", "query": "", "content": wanted})
         called = {
             "resource_handler": json.loads(base64.b64decode(got["body"]))["handler"],
             "method_name": question["path"],
             "args": base64.b64encode(pack_args(encode_tree([question["query"]]))).decode(),
         }
         path = f"{client}/read-instruction/"
-        return await _request(app, {"method": "POST", "path": path, "query": "", "content": called})
+        return await request(app, {"method": "POST", "path": path, "query": "", "content": called})
 
     asyncio.run(_answer(options, found))
 
@@ -137,6 +137,7 @@ async def _answer(options: argparse.Namespace, respond: Any) -> None:
             answer = await respond(question)
         except Exception as error:  # noqa: BLE001 (as a server, go on)
             answer = {"status": 500, "body": "", "error": repr(error)}
+        answer.pop("messages", None)
         answers.append({**answer, "ran": _removed(canary)})
         if options.timed:
             answers[-1]["seconds"] = time.monotonic() - begin
@@ -152,9 +153,17 @@ def _removed(canary: Path) -> bool:
     return True
 
 
-async def _request(app: Any, question: dict[str, Any]) -> dict[str, Any]:
-    """Make a request of an ASGI application, without a server in between."""
-    query = {"q": question["query"], "report_progress": "false"} if question.get("method", "GET") == "GET" else {}
+async def request(app: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """Make a request of an ASGI application, without a server in between.
+
+    Args:
+        app: the application.
+        question: `path` and `query` of a GET; or also `method`, `parameters` of the URL, `headers`, and `content`;
+            with `raw`, the URL has these parameters only, and the answer is as it came.
+    """
+    raw = question.get("raw", False)
+    asks = question.get("method", "GET") == "GET" and not raw
+    query = {"q": question["query"], "report_progress": "false"} if asks else {}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -165,25 +174,30 @@ async def _request(app: Any, question: dict[str, Any]) -> dict[str, Any]:
         "raw_path": question["path"].encode(),
         "root_path": "",
         "query_string": urlencode({**query, **question.get("parameters", {})}).encode(),
-        "headers": [(b"host", b"aim"), (b"content-type", b"application/json")],
+        "headers": [(b"host", b"aim"), (b"content-type", b"application/json"), *question.get("headers", ())],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }
     content = json.dumps(question["content"]).replace("QUERY", question["query"]) if "content" in question else ""
     incoming = [{"type": "http.request", "body": content.encode()}]
-    status, body = 0, b""
+    status, body, messages = 0, b"", 0
 
     async def receive() -> dict[str, Any]:
         return incoming.pop() if incoming else await asyncio.Event().wait()  # type: ignore[return-value]
 
     async def send(message: dict[str, Any]) -> None:
-        nonlocal status, body
+        nonlocal status, body, messages
         status = message.get("status", status)
         body += message.get("body", b"")
+        messages += 1
 
-    await app(scope, receive, send)
-    plain = re.sub(rb"gAAAA[\w=-]+", b"(encrypted, each time anew)", body)  # addresses of images
-    return {"status": status, "body": base64.b64encode(plain).decode()}
+    failure = {}
+    try:
+        await app(scope, receive, send)
+    except Exception as error:  # noqa: BLE001 (as a server, go on)
+        status, failure = status or 500, {"error": repr(error)}
+    plain = body if raw else re.sub(rb"gAAAA[\w=-]+", b"(encrypted, each time anew)", body)  # addresses of images
+    return {"status": status, "body": base64.b64encode(plain).decode(), "messages": messages, **failure}
 
 
 if __name__ == "__main__":

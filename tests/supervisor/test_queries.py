@@ -52,7 +52,7 @@ def aim(folder: Path, repository: Path, action: str, *options: str, questions: l
     done = subprocess.run(
         [*limited, *map(str, command)],
         input=json.dumps(questions or []),
-        env={"PYTHONPATH": str(folder), "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin", "HOME": str(folder)},
+        env={"PYTHONPATH": str(folder), "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
         timeout=600,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import cdk8s
 import pytest
@@ -19,7 +20,19 @@ import yaml
 
 from tests.harness.building import aim_server, dynamic
 from tests.harness.manifest_rules import Manifest, pod_of
-from tests.harness.sandbox import Pod, assert_all_there, disk, fill, own, running, skip, training, wait_for, written
+from tests.harness.sandbox import (
+    PORT,
+    Pod,
+    assert_all_there,
+    disk,
+    fill,
+    own,
+    running,
+    skip,
+    training,
+    wait_for,
+    written,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ".aim/locks/structured_db_lock"
@@ -67,17 +80,28 @@ def test_sigterm_ends_with_status_0(manifests: list[Manifest], volume: Path) -> 
         assert server.logs.strip().endswith("aim-supervisor: stopped")
 
 
+def connections(server: Pod) -> int:
+    """How many clients are connected to the web server."""
+    tables = (Path(f"/proc/{server.pid}/net/{name}").read_text(encoding="ascii") for name in ("tcp", "tcp6"))
+    sockets = [line.split() for table in tables for line in table.splitlines()]
+    return sum(fields[1].endswith(f":{PORT:04X}") and fields[3] == "01" for fields in sockets)
+
+
 def test_a_running_query_is_finished_before_the_end(manifests: list[Manifest], volume: Path, trainer: Pod) -> None:
     """A query that runs at SIGTERM gets its whole answer."""
-    query = "/api/runs/search/metric/?q=metric.name%20%3D%3D%20%22loss%22&p=50"
+    everything = "/api/runs/search/run/?q="
+    query = everything + quote("sum(1 for n in range(200) if ('x' * 9999).split('x'))")
     with running(manifests, volume) as server:
         server.await_ready()
-        runs = written(trainer.client("write", "--runs", 30, "--points", 50))
-        wait_for(lambda: all(run in (server.get(query) or "") for run in runs), seconds=60, still=server)
-        whole = len(server.get(query) or "")
+        runs = written(trainer.client("write", "--runs", 30, "--points", 1))
+        wait_for(
+            lambda: all(run in (server.get("/api/runs/search/run/") or "") for run in runs), seconds=60, still=server
+        )
+        whole = len(server.get(query, timeout=60) or "")
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            answers = [pool.submit(server.get, query, timeout=60) for _ in range(4)]
-            time.sleep(0.5)
+            answers = [pool.submit(server.get, query, timeout=60) for _ in range(2)]
+            wait_for(lambda: connections(server) == 2, seconds=60, still=server)
+            time.sleep(0.5)  # they are accepted meanwhile, and take longer than that
             code, _ = server.stop()
         lengths = [len(answer) for each in answers if (answer := each.result()) is not None]
     assert code == 0

@@ -1,0 +1,162 @@
+"""The web application with many runs: how it works with the patches, beside how it works without, on one repository."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from constructs_lib.supervisor.patches.searches import ReadAhead
+from tests.harness.aim_environment import ENVIRONMENT, MISSING, ROOT
+from tests.harness.sandbox import skip
+
+RUNS = 40
+INDEXED = RUNS - 2
+
+Seen = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Seen]:
+    """What was seen of Aim as it is, and of Aim with the patches."""
+    if not (ENVIRONMENT / "bin/aim").exists():
+        skip(MISSING)
+    folder = tmp_path_factory.mktemp("web")
+    (folder / "supervisor").symlink_to(ROOT / "constructs_lib/supervisor")
+    repository = folder / "repository"  # its path is part of some answers
+    repository.mkdir()
+    *runs, late, broken = run(folder, "write", "--runs", str(RUNS))
+    shutil.copytree(repository, folder / "original")
+    special = ["--late", late, "--broken", broken, "--torn", runs[10]]
+    bare = run(folder, "main", *special)
+    shutil.rmtree(repository)
+    (folder / "original").rename(repository)
+    return bare, run(folder, "main", "--patched", *special)
+
+
+def run(folder: Path, action: str, *options: str) -> Any:
+    """Run a command of `aim_web_speed.py` in Aim's environment; what it prints."""
+    script = Path(__file__).with_name("aim_web_speed.py")
+    done = subprocess.run(
+        [str(ENVIRONMENT / "bin/python"), str(script), action, str(folder / "repository"), *options],
+        # Aim's answers follow the order of sets of text
+        env={"PYTHONPATH": str(folder), "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def test_what_pages_ask_for_is_answered_byte_for_byte_as_before(seen: tuple[Seen, Seen]) -> None:
+    """Faster is not other; the answers are there, and not empty."""
+    bare, patched = ([(page["status"], page["body"]) for page in each["pages"]] for each in seen)
+    assert patched == bare
+    assert {status for status, _ in patched} == {200}
+    assert sum(len(body) > 0 for _, body in patched) > 12
+
+
+@pytest.mark.parametrize(
+    ("what", "bare", "patched"),
+    [
+        ("runs opened by /api/projects/", RUNS, 0),
+        ("stores open after it", RUNS, 0),
+        ("stores open when idle", RUNS, 0),
+        ("stores open when idle without an index", RUNS, 0),
+        ("slept in a search", RUNS, 0),
+        ("stores opened in turn", INDEXED, 0),
+        ("stores opened ahead", 0, INDEXED),
+    ],
+)
+def test_effort_does_not_grow_with_the_runs(seen: tuple[Seen, Seen], what: str, bare: int, patched: int) -> None:
+    """Opened, held and waited for: what Aim does once for each run."""
+    assert [each[what] for each in seen] == [bare, patched]
+
+
+def test_a_request_opens_the_index_once(seen: tuple[Seen, Seen]) -> None:
+    """Aim opens it for each kind of sequence, each type of value, and each context."""
+    bare, patched = (each["index opened by /api/projects/params/"] for each in seen)
+    assert bare > 10
+    assert patched == 1
+    assert seen[1]["index open after it"] == 0
+
+
+def test_results_of_a_moment_are_sent_together(seen: tuple[Seen, Seen]) -> None:
+    """Each message goes through a dozen layers, and through gzip."""
+    bare, patched = (each["messages"] for each in seen)
+    assert bare > INDEXED
+    assert patched < bare / 2
+
+
+def test_a_search_does_not_begin_anew_when_others_ask_for_trifles(seen: tuple[Seen, Seen]) -> None:
+    """Nobody has changed the database meanwhile, so its runs need not be read at all."""
+    bare, patched = (each["runs read beside small requests"] for each in seen)
+    assert bare > 1
+    assert patched == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [
+        ("renamed run found", [False, True, True]),
+        ("deleted run found", [True, False, False]),
+        ("new run found", [False, True, True]),
+    ],
+)
+def test_what_others_change_counts_for_the_next_request(seen: tuple[Seen, Seen], what: str, found: list[bool]) -> None:
+    """Even if a search is still running in that process that began before."""
+    assert seen[1][what] == found
+
+
+def test_a_write_that_fails_does_not_break_later_ones(seen: tuple[Seen, Seen]) -> None:
+    """Aim cannot write in that process any more after a commit that failed, as on a full volume."""
+    assert [each["writes to a locked database, and then"] for each in seen] == [[500, 500], [500, 200]]
+
+
+def test_a_search_fails_at_the_run_that_cannot_be_read(seen: tuple[Seen, Seen]) -> None:
+    """All that was found before it is sent, though its store has been tried before."""
+    bare, patched = ([each["search of a torn store"][part] for part in ("status", "body", "error")] for each in seen)
+    assert patched == bare
+    assert patched[0] == 200
+    assert len(patched[1]) > 20_000
+    assert "CURRENT" in patched[2] or "MANIFEST" in patched[2]
+
+
+class Sequences:
+    """Of a run that has none that a search is looking for."""
+
+    run = None
+
+    def iter(self) -> list[Any]:
+        """Give them."""
+        return []
+
+
+class Search:
+    """Fails at the sixth run."""
+
+    def iter_runs(self) -> Iterator[tuple[Sequences, int]]:
+        """Give the runs."""
+        for number in range(5):
+            yield Sequences(), number
+        raise ValueError("cannot be read")
+
+
+def test_looking_ahead_does_not_let_a_search_fail_earlier() -> None:
+    """Runs before the one that fails are given first."""
+    runs = ReadAhead(Search()).iter_runs()
+    assert [next(runs)[1] for _ in range(5)] == list(range(5))
+    with pytest.raises(ValueError, match="cannot be read"):
+        next(runs)
+
+
+def test_a_run_that_cannot_be_read_is_told_as_before(seen: tuple[Seen, Seen]) -> None:
+    """A run that is not indexed yet is none."""
+    assert [each["warnings"] for each in seen] == [[False, True, True]] * 2
