@@ -16,10 +16,11 @@ from . import Refusal, say
 from .accept import accept
 from .host import host
 from .serve import serve
+from .staging import stage
 from .track import track
 from .version import check
 
-_ROLES = {"serve": serve, "host": host, "track": track, "accept": accept}
+_ROLES = {"serve": serve, "host": host, "track": track, "accept": accept, "stage": stage}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -27,7 +28,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="supervisor")
     parser.add_argument("role", choices=_ROLES)
     parser.add_argument("--repository", required=True, help="where the volume is mounted")
-    parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; default: none")
     parser.add_argument("--host", default="", help="address to listen on; default: every one, of IPv4 and IPv6")
     parser.add_argument("--health-port", type=int, default=0, help="port for the kubelet's probes; default: none")
     parser.add_argument("--workers", type=int, default=1, help="processes that answer requests; default: 1")
