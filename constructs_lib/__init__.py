@@ -1,11 +1,15 @@
 """Aim on Kubernetes, as cdk8s constructs.
 
 `AimStorage` is where runs live, `AimServer` what people open, `AimTracking` records runs over the network, and
-`AimNamespace` makes the namespace around them. `attach` and `AimServer.connect` let training pods record; `AimPod`
-makes a pod that Pod Security "restricted" admits.
+`AimNamespace` makes the namespace around them. `AimBackup` copies the runs, and drills the way back. `attach` and
+`AimServer.connect` let training pods record; `AimPod` makes a pod that Pod Security "restricted" admits.
 """
 
 from constructs_lib.access.peers import Destination, IpBlock, Peer, Selector
+from constructs_lib.backup.backup import AimBackup
+from constructs_lib.backup.options import BackupOptions, DrillOptions
+from constructs_lib.backup.restic import Retention
+from constructs_lib.backup.targets import BackupTarget, BackupVolume, ResticRepository, S3Bucket
 from constructs_lib.errors import OptionError
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
@@ -46,13 +50,18 @@ __all__ = [
     "DEFAULT_TRACKING_RESOURCES",
     "REPOSITORY",
     "AccessMode",
+    "AimBackup",
     "AimNamespace",
     "AimPod",
     "AimServer",
     "AimStorage",
     "AimTracking",
+    "BackupOptions",
+    "BackupTarget",
+    "BackupVolume",
     "CsiVolume",
     "Destination",
+    "DrillOptions",
     "DynamicVolume",
     "EnvVar",
     "ExistingClaim",
@@ -67,6 +76,9 @@ __all__ = [
     "Peer",
     "PodOptions",
     "Resources",
+    "ResticRepository",
+    "Retention",
+    "S3Bucket",
     "SecretReference",
     "Selector",
     "ServerOptions",

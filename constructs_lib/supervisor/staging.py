@@ -105,12 +105,19 @@ def stage_copy(volume: Path, *, link: Link = os.link) -> Summary:
     repository, folder = volume / ".aim", volume / COPY
     if not (repository / "VERSION").exists():
         raise Refusal(f"{repository} is no Aim repository: there is nothing to copy")
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
+    discard(folder)
     folder.mkdir(parents=True)
     summary = _Copy(repository, folder / ".aim", link).make()
     summary.write(folder)
     return summary
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder of a staged copy, where it is there; no other."""
+    if BACKUP not in folder.parts:
+        raise ValueError(folder)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
 class _Copy:
@@ -154,7 +161,7 @@ class _Copy:
             with contextlib.suppress(FileNotFoundError):  # a table was compacted away, or the run is gone
                 if self._is_copied(rocks, to, attempt):
                     return
-            shutil.rmtree(to, ignore_errors=True)
+            discard(to)
             if not rocks.exists():
                 return  # deleted, or without any sequence
             self.summary.repeated += 1
