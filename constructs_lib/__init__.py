@@ -1,8 +1,8 @@
 """Aim on Kubernetes, as cdk8s constructs.
 
 `AimStorage` is where runs live, `AimServer` what people open, `AimTracking` records runs over the network, and
-`AimNamespace` makes the namespace around them. `attach` and `AimServer.connect` let training pods record; `AimPod`
-makes a pod that Pod Security "restricted" admits.
+`AimNamespace` makes the namespace around them. `AimBackup` copies the runs, and drills the way back. `attach` and
+`AimServer.connect` let training pods record; `AimPod` makes a pod that Pod Security "restricted" admits.
 """
 
 from constructs_lib.access.ingress import IngressOptions, IssuerRef
@@ -10,6 +10,10 @@ from constructs_lib.access.login import Login
 from constructs_lib.access.login_options import DEFAULT_LOGIN_IMAGE, LoginOptions, OidcEndpoints, OidcOptions
 from constructs_lib.access.peers import Destination, IpBlock, Peer, Selector
 from constructs_lib.access.route import ParentRef, RouteOptions
+from constructs_lib.backup.backup import AimBackup
+from constructs_lib.backup.options import BackupOptions, DrillOptions
+from constructs_lib.backup.restic import Retention
+from constructs_lib.backup.targets import BackupTarget, BackupVolume, ResticRepository, S3Bucket
 from constructs_lib.errors import OptionError
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
@@ -51,13 +55,18 @@ __all__ = [
     "DEFAULT_TRACKING_RESOURCES",
     "REPOSITORY",
     "AccessMode",
+    "AimBackup",
     "AimNamespace",
     "AimPod",
     "AimServer",
     "AimStorage",
     "AimTracking",
+    "BackupOptions",
+    "BackupTarget",
+    "BackupVolume",
     "CsiVolume",
     "Destination",
+    "DrillOptions",
     "DynamicVolume",
     "EnvVar",
     "ExistingClaim",
@@ -79,7 +88,10 @@ __all__ = [
     "Peer",
     "PodOptions",
     "Resources",
+    "ResticRepository",
+    "Retention",
     "RouteOptions",
+    "S3Bucket",
     "SecretReference",
     "Selector",
     "ServerOptions",

@@ -25,6 +25,9 @@ Id = Annotated[int, Interval(ge=1, le=2**31 - 1)]
 Seconds = Annotated[int, Interval(ge=0, le=2**31 - 1)]
 """Whole seconds."""
 
+Count = Annotated[int, Interval(ge=0, le=2**31 - 1)]
+"""How many."""
+
 Amount = str | int | float
 """A Kubernetes quantity: YAML reads `cpu: 1` as a number."""
 

@@ -53,6 +53,9 @@ class InstanceChart(cdk8s.Chart):
             _open(server, instance.server)
             for problem in server.exposure.problems():
                 raise problem
+        with _reported(source, "backup"):
+            if instance.backup:
+                _add_backup(self, source, server)
 
 
 def _storage(chart: cdk8s.Chart, source: Source) -> library.AimStorage:
@@ -86,6 +89,23 @@ def _add_tracking(server: library.AimServer, options: Server) -> None:
         with below("tracking"), below(where):
             peer.check()
         tracking.allow_from(peer.render(tracking, where))
+
+
+def _add_backup(chart: cdk8s.Chart, source: Source, server: library.AimServer) -> library.AimBackup:
+    backup = source.instance.backup
+    assert backup
+    (given,) = (getattr(backup, name) for name in backup.one_of if getattr(backup, name) is not None)
+    target = given if isinstance(given, library.BackupTarget) else library.BackupVolume(volume=given)
+    return library.AimBackup(
+        chart,
+        "backup",
+        storage=server.storage,
+        target=target,
+        options=backup,
+        name=source.name,
+        image=source.instance,
+        supervisor=server.supervisor,
+    )
 
 
 @contextmanager

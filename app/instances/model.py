@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from constructs_lib import (
+    BackupOptions,
     CsiVolume,
     Destination,
     DynamicVolume,
@@ -19,7 +20,9 @@ from constructs_lib import (
     IngressOptions,
     NfsExport,
     Peer,
+    ResticRepository,
     RouteOptions,
+    S3Bucket,
     ServerOptions,
     StorageOptions,
     TrackingOptions,
@@ -72,6 +75,22 @@ class Server(ServerOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backup(BackupOptions):
+    """Copies of the runs, encrypted, on a schedule. Write exactly one of nfs, existingClaim, s3 and repository."""
+
+    one_of: ClassVar = ("nfs", "existing_claim", "s3", "repository")
+
+    nfs: NfsExport | None = None
+    """A directory that an NFS server exports, other than that of the runs."""
+    existing_claim: ExistingClaim | None = None
+    """A PersistentVolumeClaim that exists in the instance's namespace."""
+    s3: S3Bucket | None = None
+    """A bucket of Amazon S3, or of anything that speaks its protocol."""
+    repository: ResticRepository | None = None
+    """Any repository of restic's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance(ImageOptions):
     """One Aim instance."""
 
@@ -90,3 +109,5 @@ class Instance(ImageOptions):
     """Where the runs live."""
     server: Server = Server()
     """The web server: what people open."""
+    backup: Backup | None = None
+    """Copies of the runs, on a schedule. Default: none."""

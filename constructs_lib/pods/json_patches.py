@@ -52,11 +52,13 @@ def path_of(workload: PodOrWorkload, container: kplus.Container) -> str:
 
 
 def path_of_volume(workload: PodOrWorkload, volume: kplus.Volume) -> str:
-    """Where a volume that its first container mounts stands below the pod's spec.
+    """Where a volume stands below the pod's spec.
 
-    A pod's volumes are in the order of its containers' mounts: none that is mounted later comes before.
+    A pod's volumes are in the order of its containers' mounts, and then of its init containers': mount further ones in
+    the last of them only, or this moves.
     """
-    names = list(dict.fromkeys(mount.volume.name for mount in workload.containers[0].mounts))
+    containers = [*workload.containers, *workload.init_containers]
+    names = list(dict.fromkeys(mount.volume.name for container in containers for mount in container.mounts))
     return f"volumes/{names.index(volume.name)}"
 
 

@@ -49,6 +49,7 @@ class AimPod:
             options.check()
         self.workload = workload
         self.options = options
+        self._claims: set[str] = set()
         harden_pod(workload)
         set_fields(workload, options.spec)
         for key, value in options.pod_annotations.items():
@@ -68,6 +69,7 @@ class AimPod:
         env: Sequence[EnvVar] = (),
         security_context: kplus.ContainerSecurityContextProps | None = None,
         store: kplus.IStorage | None = None,
+        init: bool = False,
     ) -> kplus.Container:
         """Add a container, hardened.
 
@@ -83,6 +85,7 @@ class AimPod:
             env: environment variables. Default: none.
             security_context: what differs from a user without privileges on a read-only root. Default: nothing.
             store: is mounted at `/aim`. Default: nothing.
+            init: whether it runs before the others, after the init containers that are there. Default: False.
 
         Raises:
             OptionError: an image, resource or variable that cannot be.
@@ -91,7 +94,8 @@ class AimPod:
             image.check()
             resources.check()
             check_environment("env", env)
-        container = self.workload.add_container(
+        add = self.workload.add_init_container if init else self.workload.add_container
+        container = add(
             name=name,
             image=image.image,
             image_pull_policy=_POLICIES[image.image_pull_policy],
@@ -112,9 +116,24 @@ class AimPod:
 
     def mount_store(self, container: kplus.Container, store: kplus.IStorage) -> None:
         """Mount the volume of runs at `/aim`."""
-        container.mount(REPOSITORY, store)
-        volume = path_of_volume(self.workload, store.as_volume())
-        remove_field(self.workload, f"{volume}/persistentVolumeClaim/readOnly")
+        self.mount_claim(container, REPOSITORY, store)
+
+    def mount_claim(
+        self, container: kplus.Container, path: str, store: kplus.IStorage, *, read_only: bool = False
+    ) -> None:
+        """Mount the volume of a claim in a container.
+
+        Args:
+            container: of this pod.
+            path: where.
+            store: whose volume it is.
+            read_only: whether the container must not write to it. Default: False.
+        """
+        container.mount(path, store, read_only=read_only or None)
+        volume = store.as_volume()
+        if volume.name not in self._claims:
+            self._claims.add(volume.name)
+            remove_field(self.workload, f"{path_of_volume(self.workload, volume)}/persistentVolumeClaim/readOnly")
 
     def set(self, container: kplus.Container, fields: Mapping[str, object]) -> None:
         """Set fields of a container that cdk8s-plus-27 cannot express, by JSON pointers below the container."""

@@ -37,14 +37,16 @@ class Resources:
                 remedy = f"write it under limits too, {request}: Kubernetes shares out {resource} as a whole only"
                 require(whole, f"requests[{resource}]", str(request), remedy)
 
-    def with_scratch(self) -> Resources:
+    def with_scratch(self, limit: str = "1Gi") -> Resources:
         """The same, with ephemeral storage for /tmp and logs where neither a request nor a limit of it is given.
 
-        The limit covers the scratch volume's 512Mi and the five log files of 10 MiB that a kubelet keeps by default.
+        Args:
+            limit: of the pod's scratch volumes and the five log files of 10 MiB that a kubelet keeps by default.
+                Default: 1Gi, for the 512Mi of a server's scratch volume.
         """
         if _EPHEMERAL in {*self.requests, *self.limits}:
             return self
-        requests, limits = {**self.requests, _EPHEMERAL: "100Mi"}, {**self.limits, _EPHEMERAL: "1Gi"}
+        requests, limits = {**self.requests, _EPHEMERAL: "100Mi"}, {**self.limits, _EPHEMERAL: limit}
         return Resources(requests=requests, limits=limits)
 
     def render(self) -> dict[str, dict[str, k8s.Quantity]]:

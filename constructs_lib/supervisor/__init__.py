@@ -12,6 +12,10 @@ answers the kubelet itself, tells the truth in its exit code, drains when it is 
 
     python3 -m supervisor track    in a container of its own: answers the kubelet, starts and watches the next one
     python3 -m supervisor accept   takes runs over the network (`aim server`)
+
+    python3 -m supervisor stage    copies the living repository to a folder of the volume, for a backup
+    python3 -m supervisor finish   notes that the copy is in the backup, and removes it from the volume
+    python3 -m supervisor drill    opens a restored copy with Aim, and counts its runs
 """
 
 from __future__ import annotations

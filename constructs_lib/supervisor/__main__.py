@@ -14,12 +14,15 @@ import sys
 
 from . import Refusal, say
 from .accept import accept
+from .drilling import drill, inspect
+from .finishing import finish
 from .host import host
 from .serve import serve
+from .staging import stage
 from .track import track
 from .version import check
 
-_ROLES = {"serve": serve, "host": host, "track": track, "accept": accept}
+_ROLES = {role.__name__: role for role in (serve, host, track, accept, stage, finish, drill, inspect)}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -27,7 +30,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="supervisor")
     parser.add_argument("role", choices=_ROLES)
     parser.add_argument("--repository", required=True, help="where the volume is mounted")
-    parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; default: none")
     parser.add_argument("--host", default="", help="address to listen on; default: every one, of IPv4 and IPv6")
     parser.add_argument("--health-port", type=int, default=0, help="port for the kubelet's probes; default: none")
     parser.add_argument("--workers", type=int, default=1, help="processes that answer requests; default: 1")
@@ -35,6 +38,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--allow-host", action="append", default=[], help="host name to answer to, repeatable; default: any"
     )
+    parser.add_argument("--copy", default="", help="where a copy has been restored to")
     parser.add_argument("--supervisor-version", default="", help="refuse to start as another one; default: any")
     parser.add_argument("--go-fd", type=int, default=-1, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, default=-1, help=argparse.SUPPRESS)

@@ -143,7 +143,9 @@ def test_nothing_is_answered_without_a_login(site: Site, routes: list[tuple[str,
     assert [request for request, answer in answers.items() if is_aims(answer)] == []
     fine = {301, 302, 307, 308, 400, 401, 403, 404, 405, 501}
     # what needs no login is a page of the login's own
-    own = re.compile(rf"(ok|Unauthorized|{{}}|)\s*|User-agent: \*\s+Disallow: /\s*|(?s:.*{BASE_PATH}/oauth2/.*)", re.I)
+    own = re.compile(
+        rf"(ok|Unauthorized|{{}}|)\s*|User-agent: \*\s+Disallow: /\s*|(?s:.*{BASE_PATH}/oauth2/.*)", re.IGNORECASE
+    )
     open_to_all = {request for request, answer in answers.items() if answer.status not in fine}
     assert [(each, answers[each]) for each in open_to_all if not own.fullmatch(answers[each].body)] == []
 

@@ -43,6 +43,42 @@ def rush(options: argparse.Namespace) -> None:
     print(json.dumps({"points": options.points, "begin": begin, "end": time.time()}), flush=True)
 
 
+def acknowledge(options: argparse.Namespace) -> None:
+    """Record runs until killed; note in a file what Aim has taken: points, a parameter with every 20th."""
+    import aim
+
+    pause = Path(options.repository, "pause")
+    quiet: dict[str, Any] = {"system_tracking_interval": None, "capture_terminal_logs": False}
+    with Path(options.repository, f"{options.name}.acknowledged").open("a", encoding="utf-8") as file:
+        while True:
+            run = aim.Run(repo=options.repository, experiment=options.name, log_system_params=False, **quiet)
+            for step in range(options.points):
+                while pause.exists():
+                    time.sleep(0.05)
+                run.track(step, name="loss", step=step)
+                if step % 20 == 0:
+                    run["step"] = step
+                print(json.dumps([run.hash, step]), file=file, flush=True)
+            run.close()
+
+
+def read(options: argparse.Namespace) -> None:
+    """Print of each listed run how many first points are as written, and the parameter `step`; without the index."""
+    import aim
+
+    repository = aim.Repo(options.repository)
+    for run_hash in repository.list_all_runs():
+        run = aim.Run(run_hash, repo=repository, read_only=True)
+        points: dict[int, float] = {}
+        for metric in run.metrics():  # one, or none yet
+            # by key: Aim writes a value before its step, and then takes all after the one without a step for another's
+            values = dict(metric.values.items())
+            points = {step: values[key] for key, step in metric.data.steps.items()}
+        equal = next(step for step in range(len(points) + 1) if points.get(step) != step)
+        found = {"hash": run_hash, "points": equal, "step": run.get("step"), "ended": run.end_time is not None}
+        print(json.dumps(found), flush=True)
+
+
 def init(options: argparse.Namespace) -> None:
     """Make a repository."""
     from aim.sdk.repo import Repo

@@ -102,7 +102,7 @@ def _probes(pod: Manifest) -> Iterator[str]:
 def _scratch(pod: Manifest) -> Iterator[str]:
     """Containers with Aim in them that have no place for temporary files, and any whose files are not counted."""
     limited = {volume["name"] for volume in pod["volumes"] if volume.get("emptyDir", {}).get("sizeLimit")}
-    for container in pod["containers"]:
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         if "/aim" in mounts and mounts.get("/tmp") not in limited:
             yield f"{container['name']} has no /tmp of a limited size"
@@ -114,7 +114,9 @@ def _closed(manifests: list[Manifest]) -> Iterator[tuple[Manifest, str]]:
     """Policies that leave a way open, and ways to the ports on which the kubelet asks."""
     pods = [template["spec"] for manifest in manifests if (template := pod_template(manifest))]
     names = {"health", "tracking-health"}
-    health = {p["containerPort"] for pod in pods for c in pod["containers"] for p in c["ports"] if p["name"] in names}
+    health = {
+        p["containerPort"] for pod in pods for c in pod["containers"] for p in c.get("ports", []) if p["name"] in names
+    }
     for manifest in manifests:
         spec = manifest.get("spec", {})
         if manifest["kind"] == "NetworkPolicy":
@@ -196,7 +198,9 @@ def _selected(manifest: Manifest, manifests: list[Manifest]) -> Iterator[str]:
     matching = [pod for pod in pods if selector.items() <= pod["metadata"]["labels"].items()]
     if not matching:
         yield f"selects no pod: {selector}"
-    ports = {port["containerPort"] for pod in matching for c in pod["spec"]["containers"] for port in c["ports"]}
+    ports = {
+        port["containerPort"] for pod in matching for c in pod["spec"]["containers"] for port in c.get("ports", [])
+    }
     for port in spec.get("ports", []):
         if port["targetPort"] not in ports:
             yield f"no pod listens on {port['targetPort']}"

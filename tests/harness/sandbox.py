@@ -31,7 +31,7 @@ HEALTH_PORT = 43801
 OWNER = 10001
 """The storage's default owner."""
 
-_INIT = Path(__file__).with_name("sandbox_init.py")
+INIT = Path(__file__).with_name("sandbox_init.py")
 CLIENT = Path(__file__).with_name("aim_client.py")
 _GET = """
 import sys, urllib.request
@@ -200,12 +200,17 @@ def running(
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="pod-"))
         root, log = Path(scratch, "root"), Path(scratch, "log")
         root.mkdir()
-        spec = _spec(manifests, volume, Path(scratch))
+        pod_spec = pod_of(manifests)
+        container = pod_spec["containers"][0]
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        volumes = [each for each in pod_spec["volumes"] if each["name"] in mounted]
+        sources = {each["name"]: source_of(each, manifests, volume, Path(scratch)) for each in volumes}
+        spec = spec_of(pod_spec, container, sources)
         spec["environment"]["PATH"] = path
         namespaces = ["--mount", "--pid", "--net", "--uts", "--fork", "--kill-child", "--mount-proc"]
         unprivileged = [] if os.geteuid() == 0 else ["--map-root-user"]
         arguments = json.dumps({**spec, "root": str(root), "host": host})
-        command = ["unshare", *unprivileged, *namespaces, sys.executable, str(_INIT), arguments]
+        command = ["unshare", *unprivileged, *namespaces, sys.executable, str(INIT), arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         pid = 0
@@ -286,12 +291,8 @@ def assert_all_there(runs: dict[str, int], server: Pod) -> None:
     wait_for(lambda: runs.items() <= counted().items(), seconds=60, still=server)
 
 
-def _spec(manifests: list[Manifest], volume: Path, scratch: Path) -> dict[str, Any]:
-    pod = pod_of(manifests)
-    container = pod["containers"][0]
-    mounted = {mount["name"] for mount in container["volumeMounts"]}
-    volumes = (each for each in pod["volumes"] if each["name"] in mounted)
-    sources = {each["name"]: _source(each, manifests, volume, scratch) for each in volumes}
+def spec_of(pod: Manifest, container: Manifest, sources: dict[str, str]) -> dict[str, Any]:
+    """What `sandbox_init.py` is told about a container, whose volumes are folders of this machine."""
     mounts = [[sources[m["name"]], m["mountPath"], m.get("readOnly", False)] for m in container["volumeMounts"]]
     environment = {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
     return {
@@ -303,7 +304,7 @@ def _spec(manifests: list[Manifest], volume: Path, scratch: Path) -> dict[str, A
     }
 
 
-def _source(volume: Manifest, manifests: list[Manifest], claim: Path, scratch: Path) -> str:
+def source_of(volume: Manifest, manifests: list[Manifest], claim: Path, scratch: Path) -> str:
     """A folder of this machine that stands for a volume of the pod."""
     if "persistentVolumeClaim" in volume:
         return str(claim)
@@ -336,7 +337,7 @@ def _child(process: subprocess.Popen[bytes], log: Path) -> int:
         with contextlib.suppress(OSError):
             found = children.read_text(encoding="ascii").split()
             command = Path(f"/proc/{found[0]}/cmdline").read_text(encoding="utf-8") if found else ""
-            if command and _INIT.name not in command:
+            if command and INIT.name not in command:
                 return int(found[0])
         time.sleep(0.02)
     raise AssertionError(log.read_text(encoding="utf-8"))

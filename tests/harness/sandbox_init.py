@@ -53,10 +53,11 @@ def raise_loopback() -> None:
 def main() -> None:
     """Build the root, enter it, become the pod's user, become the command."""
     spec = json.loads(sys.argv[1])
-    raise_loopback()
+    if not spec.get("shares_network"):
+        raise_loopback()
+        # or a client that asks before there is a server can, by chance, be given its port and talk to itself
+        Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("50000 60000", encoding="ascii")
     socket.sethostname(spec["host"])
-    # or a client that asks before there is a server can, by chance, be given its port and talk to itself
-    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("50000 60000", encoding="ascii")
     # a container runtime may well leave it at 1024
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     build_root(Path(spec["root"]), spec["binds"])

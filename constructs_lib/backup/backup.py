@@ -1,0 +1,251 @@
+"""`AimBackup`: copies of the repository while its server and its writers go on, and drills of the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cdk8s
+from constructs import Construct
+
+from constructs_lib.access.network import NetworkRules
+from constructs_lib.backup.containers import BackupContainers, Parts
+from constructs_lib.backup.options import BackupOptions
+from constructs_lib.backup.restic import backup_script, restore_script
+from constructs_lib.backup.targets import BackupTarget
+from constructs_lib.errors import below, reported_by, require
+from constructs_lib.kubernetes.names import check_instance_name
+from constructs_lib.kubernetes.quantities import Quantity
+from constructs_lib.labels import COMPONENT, SERVER, common_labels
+from constructs_lib.plus import kplus
+from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
+from constructs_lib.pods.pod import REPOSITORY, AimPod
+from constructs_lib.pods.security import pod_security_context
+from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
+from constructs_lib.registry import Entry, check_free, take
+from constructs_lib.storage.options import StorageOptions
+from constructs_lib.storage.storage import AimStorage
+
+BACKUP = "backup"
+DRILL = "drill"
+"""Components of the pods: no selector of a server matches them."""
+
+COPY_FOLDER = "/copy"
+"""Where the scratch volume of a drill is mounted."""
+
+_AMD64 = {"kubernetes.io/arch": "amd64"}
+_STARTING_DEADLINE = cdk8s.Duration.hours(1)
+"""A copy that could not begin in time, as the control plane was away, is made up for within this."""
+
+_GRACE_PERIOD = cdk8s.Duration.seconds(60)
+
+
+class AimBackup(Construct):
+    """Copies of a storage, encrypted, deduplicated and checked by restic, on a schedule; and restore drills.
+
+    A copy is made in one pod: the supervisor stages a consistent copy on the volume of runs, by hard links; restic
+    sends what is new in it to the target; the supervisor notes the success. Server and writers go on meanwhile.
+
+    Attributes:
+        name: name of the instance.
+        storage: what is copied.
+        target: where to.
+        copying: the CronJob that makes the copies.
+        drilling: the CronJob that restores the newest one to a scratch volume, and opens every run of it.
+        network_policy: closes both ways for the pods of both, but for the target.
+    """
+
+    name: str
+    storage: AimStorage
+    target: BackupTarget
+    copying: kplus.CronJob
+    drilling: kplus.CronJob
+    network_policy: kplus.NetworkPolicy
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        storage: AimStorage,
+        target: BackupTarget,
+        options: BackupOptions,
+        name: str | None = None,
+        image: ImageOptions = DEFAULT_IMAGE_OPTIONS,
+        supervisor: Supervisor | None = None,
+    ) -> None:
+        """Make the CronJobs.
+
+        Args:
+            scope: a chart in the namespace of the storage, or a construct in one.
+            id: of this construct; no name in the cluster comes from it.
+            storage: what is copied.
+            target: where to: a `BackupVolume`, an `S3Bucket`, or any `ResticRepository`.
+            options: everything else.
+            name: of the instance, by which its copies are found. Default: that of the storage.
+            image: with Aim, as of the server. Default: `docker.io/aimstack/aim:3.29.1`.
+            supervisor: that of the server, as `server.supervisor`. Default: one of its own.
+
+        Raises:
+            OptionError: an option that cannot work, a ReadWriteOncePod storage, or one of another namespace.
+        """
+        with reported_by(scope, id):
+            plan = _plan(cdk8s.Chart.of(scope), storage, target, storage.name if name is None else name, options)
+            image.check()
+            check_free(scope, plan.entries)
+        super().__init__(scope, id)
+        take(self, plan.entries)
+        self.name, self.storage, self.target, self._plan = plan.name, storage, target, plan
+        self._parts = Parts(
+            name=plan.name,
+            image=image,
+            options=plan.options,
+            supervisor=supervisor or self._make_supervisor(),
+            storage=storage,
+            target=target,
+            volume=self._make_volume(),
+        )
+        self.copying = self._make_copying()
+        self.drilling = self._make_drilling()
+        self.network_policy = self._make_access()
+
+    def _make_supervisor(self) -> Supervisor:
+        metadata = self._metadata(config_map_name(f"{self.name}-backup"), BACKUP)
+        return Supervisor(self, "Supervisor", source="ConfigMap", metadata=metadata)
+
+    def _make_volume(self) -> AimStorage | None:
+        """Make the claim of the target; it is kept by everything that keeps the runs."""
+        source, claim = self.target.source, f"{self.name}-backup"
+        if source is None:
+            return None
+        volume = f"{self.storage.namespace}.{claim}" if source.volume else None
+        named = StorageOptions(access_mode="ReadWriteMany", owner=self.storage.owner or "ClusterAssigned")
+        if not source.existing_claim:
+            named = replace(named, size=self._plan.size, claim_name=claim, volume_name=volume)
+        return AimStorage(self, "Target", source=source, name=self.name, options=named)
+
+    def _make_copying(self) -> kplus.CronJob:
+        options = self._plan.options
+        job, pod = self._make_job("Copying", BACKUP, options.schedule, suspend=options.suspend)
+        containers = BackupContainers(job, pod=pod, parts=self._parts)
+        containers.add_role("finish")
+        containers.add_role("stage", init=True)
+        script = backup_script(
+            name=self.name, flags=self._parts.flags, keep=options.keep, percent=options.check_percent
+        )
+        restic = containers.add_restic(script)
+        pod.mount_claim(restic, REPOSITORY, self.storage, read_only=True)
+        return job
+
+    def _make_drilling(self) -> kplus.CronJob:
+        drill = self._plan.options.drill
+        job, pod = self._make_job("Drilling", DRILL, drill.schedule, suspend=drill.suspend)
+        containers = BackupContainers(job, pod=pod, parts=self._parts, ephemeral=_with_scratch(drill.size))
+        size = cdk8s.Size.mebibytes(_mebibytes(drill.size))
+        copy = kplus.Volume.from_empty_dir(job, "Copy", "copy", size_limit=size)
+        containers.add_role("drill", "--copy", COPY_FOLDER).mount(COPY_FOLDER, copy)
+        script = restore_script(name=self.name, flags=self._parts.flags, snapshot="latest", target=COPY_FOLDER)
+        containers.add_restic(script).mount(COPY_FOLDER, copy)
+        return job
+
+    def _make_job(self, id: str, component: str, schedule: str, *, suspend: bool) -> tuple[kplus.CronJob, AimPod]:
+        options = self._plan.options
+        job = kplus.CronJob(
+            self,
+            id,
+            metadata=self._metadata(f"{self.name}-{component}", component),
+            pod_metadata=self._metadata(None, component),
+            schedule=cdk8s.Cron(),
+            time_zone=options.time_zone,
+            suspend=suspend,
+            concurrency_policy=kplus.ConcurrencyPolicy.FORBID,
+            starting_deadline=_STARTING_DEADLINE,
+            active_deadline=cdk8s.Duration.seconds(options.deadline_seconds),
+            backoff_limit=1,
+            successful_jobs_retained=options.successful_jobs_history_limit,
+            failed_jobs_retained=options.failed_jobs_history_limit,
+            termination_grace_period=_GRACE_PERIOD,
+            security_context=pod_security_context(self.storage.owner),
+        )
+        cdk8s.ApiObject.of(job).add_json_patch(cdk8s.JsonPatch.add("/spec/schedule", schedule))
+        job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{component}.{self.name}")
+        if self.storage.access_mode == "ReadWriteOnce":
+            # the volume can be on one node only, which is the server's
+            server = common_labels(self.storage.server_name, SERVER)
+            job.scheduling.colocate(kplus.Pods.select(job, "AimServer", labels=server))
+        return job, AimPod(job, options=replace(options, env=()))
+
+    def _make_access(self) -> kplus.NetworkPolicy:
+        labels = common_labels(self.name, BACKUP)
+        del labels[COMPONENT]
+        ours = kplus.LabelExpression.in_(COMPONENT, [BACKUP, DRILL])
+        pods = kplus.Pods.select(self, "Pods", labels=labels, expressions=[ours])
+        rules = NetworkRules(self, "Access", pods=pods, metadata=self._metadata(f"{self.name}-backup", BACKUP))
+        destinations = self._plan.options.allow_to
+        for index, destination in enumerate(destinations):
+            rules.allow_to([destination.render(self, f"To{index}")], destination.ports)
+        if self.target.port and not destinations:
+            anywhere = (kplus.NetworkPolicyIpBlock.any_ipv4, kplus.NetworkPolicyIpBlock.any_ipv6)
+            rules.allow_to([any_ip(self, any_ip.__name__) for any_ip in anywhere], [self.target.port])
+        return rules.policy
+
+    def _metadata(self, name: str | None, component: str) -> cdk8s.ApiObjectMetadata:
+        options = self._plan.options
+        labels = {**options.labels, **common_labels(self.name, component)}
+        annotations = dict(options.annotations) if name else {}
+        return cdk8s.ApiObjectMetadata(name=name, labels=labels, annotations=annotations or None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """The options of a backup, resolved."""
+
+    name: str
+    options: BackupOptions
+    size: str
+    entries: Sequence[Entry]
+
+
+def _plan(chart: cdk8s.Chart, storage: AimStorage, target: BackupTarget, name: str, options: BackupOptions) -> _Plan:
+    """Check the options against the storage and the chart, and resolve them."""
+    remedy = f"put both in one namespace: a claim is mounted in its own only, here {storage.namespace!r}"
+    require(chart.namespace == storage.namespace, "storage", chart.namespace, remedy)
+    check_instance_name("name", name)
+    require(isinstance(target, BackupTarget), "target", target, "write a BackupVolume, an S3Bucket ...")
+    target.check()
+    options.check()
+    _check_apart(storage, target)
+    remedy = "write ReadWriteOnce, or use VolumeSnapshots of the driver: only the server's pod can mount this volume"
+    require(storage.access_mode != "ReadWriteOncePod", "access_mode", storage.access_mode, remedy)
+    remedy = "write allowTo (allow_to): the port of this kind of repository is not known"
+    reached = target.source or target.port or options.allow_to
+    require(reached, "allow_to", list(options.allow_to), remedy)
+    if options.node_selector is None:
+        options = replace(options, node_selector=_AMD64)
+    return _Plan(name=name, options=options, size="1Ti", entries=_entries(storage, name))
+
+
+def _check_apart(storage: AimStorage, target: BackupTarget) -> None:
+    """Reject the volume of the runs as a target: what takes them takes the copies along."""
+    source = target.source
+    same = source and (
+        source.existing_claim == storage.claim_name or (source.identity and source.identity == storage.source.identity)
+    )
+    require(not same, "target", storage.claim_name, "write another volume: this one has the runs on it")
+
+
+def _entries(storage: AimStorage, name: str) -> list[Entry]:
+    return [
+        Entry(kind="CronJob", place=storage.place, name=f"{name}-{component}", option="name")
+        for component in (BACKUP, DRILL)
+    ]
+
+
+def _mebibytes(size: object) -> int:
+    return max(1, int(Quantity.of_bytes("size", size).amount) // 2**20)  # type: ignore[arg-type]
+
+
+def _with_scratch(size: object) -> str:
+    """The limit of the node's disk for a pod with a scratch volume of a size besides the usual one."""
+    with below("drill"):
+        return f"{_mebibytes(size) + 5 * 1024}Mi"

@@ -1,0 +1,104 @@
+"""Command lines of restic, which copies, deduplicates, encrypts and forgets; nothing of that is written here.
+
+https://restic.readthedocs.io, from version 0.14 on.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from constructs_lib.errors import check_whole, require
+from constructs_lib.options import Count, check_bounds
+from constructs_lib.pods.pod import REPOSITORY
+from constructs_lib.supervisor.staging import COPY
+
+RESTIC_IMAGE = "docker.io/restic/restic:0.18.1"
+
+TAG = "aim"
+"""Of the snapshots that are made here: a repository of restic's may have others in it, which are left alone."""
+
+# PID 1 of a container has no default signal handlers: a shell in the foreground of restic would ignore the SIGTERM of a
+# deadline, and restic would be killed without removing its lock
+_PRELUDE = """\
+set -eu
+child=
+run() {{ restic {flags} "$@" & child=$!; wait "$child"; }}
+trap 'kill -TERM "$child"; wait "$child"; exit 143' TERM
+"""
+
+_BACKUP = """\
+# makes the repository where there is none; one that cannot be opened is never replaced
+reason=$(run cat config 2>&1 >/dev/null) || run init || {{ echo "$reason" >&2; exit 1; }}
+run unlock
+cd {copy}
+run backup --host {name} --tag {tag} --ignore-inode --ignore-ctime .
+run forget --host {name} --tag {tag} --group-by host,tags {keep} --prune
+run check --read-data-subset {percent}%
+"""
+
+# what a killed `forget` has left locked can be read all the same
+_RESTORE = """\
+run restore --no-lock --host {name} --tag {tag} --target {target} {snapshot}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """Which copies are kept: the newest of each of so many days, weeks and months. 0 is none of a kind."""
+
+    last: Count = 3
+    """So many, however old. Default: 3."""
+    daily: Count = 7
+    """Of so many days. Default: 7."""
+    weekly: Count = 5
+    """Of so many weeks. Default: 5."""
+    monthly: Count = 12
+    """Of so many months. Default: 12."""
+
+    def check(self) -> None:
+        """Reject numbers that cannot be, and to keep none."""
+        check_bounds(self)
+        require(any(self._numbers.values()), "last", self.last, "keep at least one copy, such as last: 3")
+
+    @property
+    def flags(self) -> list[str]:
+        """Options of `restic forget`."""
+        return [word for kind, number in self._numbers.items() if number for word in (f"--keep-{kind}", str(number))]
+
+    @property
+    def _numbers(self) -> dict[str, int]:
+        return {"last": self.last, "daily": self.daily, "weekly": self.weekly, "monthly": self.monthly}
+
+
+def backup_script(*, name: str, flags: Sequence[str], keep: Retention, percent: int) -> str:
+    """Make the script that copies what is staged, forgets old copies, and reads a share of the data back.
+
+    Args:
+        name: of the instance, which its copies are found by.
+        flags: of every command, such as those of a certificate.
+        keep: which copies are kept.
+        percent: share of the data that is read back.
+    """
+    check_whole("check_percent", percent, low=1, high=100)
+    copy = shlex.quote(f"{REPOSITORY}/{COPY}")
+    script = _BACKUP.format(copy=copy, name=name, tag=TAG, keep=shlex.join(keep.flags), percent=percent)
+    return _prelude(flags) + script
+
+
+def restore_script(*, name: str, flags: Sequence[str], snapshot: str, target: str) -> str:
+    """Make the script that brings a copy back.
+
+    Args:
+        name: of the instance.
+        flags: of every command.
+        snapshot: restic's id of it, or `latest`.
+        target: folder to restore into.
+    """
+    words = {"name": name, "tag": TAG, "target": shlex.quote(target), "snapshot": shlex.quote(snapshot)}
+    return _prelude(flags) + _RESTORE.format(**words)
+
+
+def _prelude(flags: Sequence[str]) -> str:
+    return _PRELUDE.format(flags=shlex.join(flags)).replace("restic  ", "restic ")

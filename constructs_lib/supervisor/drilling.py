@@ -1,0 +1,64 @@
+"""Opens a restored copy with the real Aim, and counts its runs against the number that was staged."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import Refusal, say
+from .child import command_of
+from .finishing import LAST_DRILL, conclude, note, read_json
+from .staging import SUMMARY, listed_runs
+
+
+def drill(_: argparse.Namespace) -> None:
+    """Inspect the copy, in the interpreter that Aim is installed in."""
+    command = command_of("inspect")
+    os.execv(command[0], command)
+
+
+def inspect(options: argparse.Namespace) -> None:
+    """Open every run of a restored copy, and note the result on the volume of runs.
+
+    Raises:
+        Refusal: runs are missing, or cannot be opened.
+    """
+    copy = Path(options.copy)
+    expected = read_json(copy / SUMMARY).get("runs", -1)
+    broken = dict(unreadable_runs(copy))
+    for run, reason in broken.items():
+        say(f"run {run} cannot be read: {reason}")
+    listed = len(listed_runs(copy / ".aim"))
+    found = len([*(copy / ".aim/meta/chunks").iterdir()]) - len(broken)
+    succeeded = found == expected and not broken
+    note(Path(options.repository, LAST_DRILL), succeeded=succeeded, runs=found, expected=expected)
+    summary = f"{found} of {expected} runs of the newest copy are read by Aim, {listed} are listed"
+    if not succeeded:
+        raise Refusal(f"{summary}: restore an older copy to another volume, and compare")
+    conclude(summary)
+
+
+def unreadable_runs(volume: Path) -> Iterator[tuple[str, str]]:
+    """Runs of a repository that Aim cannot read, and why."""
+    from aim.sdk.repo import Repo
+
+    repository = Repo.from_path(str(volume))
+    for folder in sorted((volume / ".aim/meta/chunks").iterdir()):
+        try:
+            _read(repository, folder.name)
+        except Exception as error:  # noqa: BLE001  # whatever Aim, RocksDB or a decoder raise
+            yield folder.name, f"{type(error).__name__}: {error}"
+        repository.container_pool.clear()
+
+
+def _read(repository: Any, run_hash: str) -> None:
+    """Read parameters and all points of all metrics of a run."""
+    from aim import Run
+
+    run = Run(run_hash, repo=repository, read_only=True)
+    run[...]  # reads them
+    for metric in run.metrics():
+        metric.values.sparse_list()

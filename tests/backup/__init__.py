@@ -1,0 +1,1 @@
+"""Copies of the repository, and the way back."""

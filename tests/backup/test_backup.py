@@ -1,0 +1,168 @@
+"""What a backup renders, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cdk8s
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from constructs_lib import (
+    AimBackup,
+    BackupOptions,
+    BackupTarget,
+    BackupVolume,
+    Destination,
+    DrillOptions,
+    ExistingClaim,
+    IpBlock,
+    KeyRef,
+    NfsExport,
+    OptionError,
+    ResticRepository,
+    Retention,
+    S3Bucket,
+)
+from tests.harness.building import NFS, aim_server, dynamic, storage
+from tests.harness.manifest_rules import Manifest, pod_template
+
+KEY = KeyRef(name="backup", key="password")
+OPTIONS = BackupOptions(password=KEY)
+S3 = S3Bucket(endpoint="https://s3.example.com", bucket="backups", access_key=KEY, secret_key=KEY)
+CLAIM = BackupVolume(volume=ExistingClaim(name="copies"))
+
+
+def backup(
+    chart: cdk8s.Chart, *, target: BackupTarget = CLAIM, options: BackupOptions = OPTIONS, **given: Any
+) -> list[Manifest]:
+    """The manifests of a backup of an NFS export, or of another storage."""
+    source = given.pop("storage", None) or storage(chart)
+    AimBackup(chart, "backup", storage=source, target=target, options=options, **given)
+    return list(cdk8s.Testing.synth(chart))
+
+
+def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """The pods of both CronJobs, by their names."""
+    jobs = [manifest for manifest in manifests if manifest["kind"] == "CronJob"]
+    return {job["metadata"]["name"]: pod_template(job) or {} for job in jobs}
+
+
+def policy(manifests: list[Manifest]) -> Manifest:
+    """The network rules."""
+    (found,) = [manifest["spec"] for manifest in manifests if manifest["kind"] == "NetworkPolicy"]
+    return dict(found)
+
+
+def test_a_backup_to_another_claim(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
+    """The whole of it, beside a server whose volume can be on one node only."""
+    source = dynamic(chart)
+    server = aim_server(chart, "server", storage=source)
+    AimBackup(chart, "backup", storage=source, target=CLAIM, options=OPTIONS, supervisor=server.supervisor)
+    assert chart == manifests
+
+
+def test_secrets_are_references(chart: cdk8s.Chart) -> None:
+    """Password and keys reach restic only, and no manifest."""
+    for template in pods(backup(chart, target=S3)).values():
+        (restic,) = [each for each in template["spec"]["initContainers"] if each["name"] == "restic"]
+        secret = {each["name"] for each in restic["env"] if "secretKeyRef" in each.get("valueFrom", {})}
+        assert secret == {"RESTIC_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+        others = [
+            each for each in template["spec"]["containers"] + template["spec"]["initContainers"] if each != restic
+        ]
+        assert not [each for each in others if "env" in each]
+
+
+def test_restic_cannot_write_to_the_runs(chart: cdk8s.Chart) -> None:
+    """It reads the staged copy; only the supervisor writes to the volume."""
+    restic = pods(backup(chart))["aim-backup"]["spec"]["initContainers"][1]
+    mounts = {mount["mountPath"]: mount.get("readOnly", False) for mount in restic["volumeMounts"]}
+    assert mounts == {"/tmp": False, "/backup": False, "/aim": True}
+
+
+@pytest.mark.parametrize(
+    ("target", "allowed", "expected"),
+    [
+        (CLAIM, (), set()),
+        (S3, (), {("0.0.0.0/0", 443), ("::/0", 443)}),
+        (replace(S3, endpoint="http://10.0.0.7:9000"), (), {("0.0.0.0/0", 9000), ("::/0", 9000)}),
+        (ResticRepository(url="sftp:user@host:/aim"), (), {("0.0.0.0/0", 22), ("::/0", 22)}),
+        (S3, (Destination(ip_block=IpBlock(cidr="10.0.0.7/32"), ports=(9000,)),), {("10.0.0.7/32", 9000)}),
+    ],
+)
+def test_the_pods_reach_their_target_only(
+    chart: cdk8s.Chart, target: BackupTarget, allowed: tuple[Destination, ...], expected: set[tuple[str, int]]
+) -> None:
+    """Nobody comes in; a volume is mounted by the node, so that a pod with one reaches nothing."""
+    rules = policy(backup(chart, target=target, options=replace(OPTIONS, allow_to=allowed)))
+    blocks = [(rule["to"][0].get("ipBlock", {}).get("cidr"), rule["ports"][0]) for rule in rules.get("egress", [])]
+    assert {(cidr, port["port"]) for cidr, port in blocks if cidr and port["port"] != 53} == expected
+    assert "ingress" not in rules
+    assert set(rules["policyTypes"]) == {"Ingress", "Egress"}
+
+
+def test_the_pods_are_no_server_s(chart: cdk8s.Chart) -> None:
+    """No selector of a server finds them, and their own rules find both."""
+    manifests = backup(chart)
+    components = {t["metadata"]["labels"]["app.kubernetes.io/component"] for t in pods(manifests).values()}
+    (expression,) = policy(manifests)["podSelector"]["matchExpressions"]
+    assert components == {"backup", "drill"} == set(expression["values"])
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"target": BackupVolume(volume=NFS)}, "target"),
+    ({"target": BackupVolume(volume=ExistingClaim(name="aim-runs"))}, "target"),
+    ({"target": BackupVolume(volume=NfsExport(server="", path="/b"))}, "nfs.server"),
+    ({"target": replace(S3, endpoint="s3.example.com")}, "s3.endpoint"),
+    ({"target": replace(S3, endpoint="https://key:secret@s3.example.com")}, "s3.endpoint"),
+    ({"target": replace(S3, endpoint="https://s3.example.com/bucket")}, "s3.endpoint"),
+    ({"target": replace(S3, bucket="B")}, "s3.bucket"),
+    ({"target": replace(S3, prefix="../other")}, "s3.prefix"),
+    ({"target": replace(S3, region="a b")}, "s3.region"),
+    ({"target": replace(S3, secret_key=KeyRef(name="s3", key=""))}, "s3.secret_key.key"),
+    ({"target": ResticRepository(url="/data")}, "repository.url"),
+    ({"target": ResticRepository(url="rest:https://user:word@host/")}, "repository.url"),
+    ({"target": ResticRepository(url="rclone:remote:aim")}, "allow_to"),
+    ({"options": replace(OPTIONS, schedule="every night")}, "schedule"),
+    ({"options": replace(OPTIONS, time_zone="a b")}, "time_zone"),
+    ({"options": replace(OPTIONS, deadline_seconds=1)}, "deadline_seconds"),
+    ({"options": replace(OPTIONS, check_percent=0)}, "check_percent"),
+    ({"options": replace(OPTIONS, keep=Retention(last=0, daily=0, weekly=0, monthly=0))}, "keep.last"),
+    ({"options": replace(OPTIONS, drill=DrillOptions(size="x"))}, "drill.size"),
+    ({"options": replace(OPTIONS, drill=DrillOptions(schedule="x"))}, "drill.schedule"),
+    ({"options": replace(OPTIONS, restic_image=":")}, "restic_image"),
+    ({"options": replace(OPTIONS, password=KeyRef(name="B", key="password"))}, "password.name"),
+]
+
+
+@pytest.mark.parametrize(("given", "option"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_cannot_work_is_refused(chart: cdk8s.Chart, given: dict[str, Any], option: str) -> None:
+    """The option is named, and nothing of a password."""
+    with pytest.raises(OptionError) as error:
+        backup(chart, **given)
+    assert error.value.option == option
+    assert "word@" not in str(error.value)
+    assert "secret@" not in str(error.value)
+
+
+def test_a_volume_of_one_pod_is_refused(chart: cdk8s.Chart) -> None:
+    """Only the server's pod can have it mounted; the way out is named."""
+    with pytest.raises(OptionError, match="VolumeSnapshots") as error:
+        backup(chart, storage=storage(chart, access_mode="ReadWriteOncePod"))
+    assert error.value.option == "access_mode"
+
+
+def test_a_backup_of_another_namespace_is_refused(chart: cdk8s.Chart, tree: cdk8s.App) -> None:
+    """A claim is mounted in its own namespace only."""
+    with pytest.raises(OptionError, match="in its own only"):
+        backup(cdk8s.Chart(tree, "other", namespace="other"), storage=storage(chart))
+
+
+def test_two_backups_of_one_instance_are_refused(chart: cdk8s.Chart) -> None:
+    """Their CronJobs would have one name."""
+    source = storage(chart)
+    backup(chart, storage=source)
+    with pytest.raises(OptionError, match="already made by chart/backup"):
+        AimBackup(chart, "again", storage=source, target=CLAIM, options=OPTIONS)
