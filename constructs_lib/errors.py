@@ -59,7 +59,8 @@ def below(group: str) -> Iterator[None]:
     try:
         yield
     except OptionError as error:
-        raise OptionError(f"{group}.{error.option}", error.value, error.remedy) from None
+        option = f"{group}.{error.option}".removesuffix(".")  # empty for the group itself
+        raise OptionError(option, error.value, error.remedy) from None
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def reported_by(scope: Construct, id: str = "") -> Iterator[None]:
 
     Args:
         scope: where it will be; or the construct itself, which is in the tree already.
-        id: of it there.
+        id: the id that it will have there.
     """
     try:
         yield

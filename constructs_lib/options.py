@@ -39,33 +39,59 @@ class Group(Protocol):
 
 
 def check_bounds(group: Group) -> None:
-    """Reject numbers outside of the bounds that their annotations declare, and text where a list is declared.
+    """Reject what the annotations of a group exclude: numbers out of bounds, other words, a text for a list.
 
     Raises:
         OptionError: names the option.
     """
-    for name, (kind, bounds) in _declared(type(group)).items():
+    for name, declared in _declared(type(group)).items():
         value = getattr(group, name)
-        if value is not None and kind is Sequence:
-            check_list(name, value)
-        if value is not None and bounds:
-            check_whole(name, value, low=int(str(bounds.ge)), high=int(str(bounds.le)))
+        if value is not None:
+            _check_declared(name, value, declared)
+
+
+def _check_declared(name: str, value: Any, declared: _Declared) -> None:
+    if declared.kind is Sequence:
+        check_list(name, value)
+    if declared.bounds:
+        check_whole(name, value, low=int(str(declared.bounds.ge)), high=int(str(declared.bounds.le)))
+    if declared.words and isinstance(value, str):  # or it is a group, as an owner may be
+        require(value in declared.words, name, value, f"write {' or '.join(declared.words)}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Declared:
+    """What the annotation of an option says.
+
+    Attributes:
+        kind: origin of its type.
+        bounds: of a number.
+        words: of which it is one.
+    """
+
+    kind: object
+    bounds: Interval | None
+    words: tuple[str, ...]
 
 
 @functools.cache
-def _declared(group: type) -> dict[str, tuple[object, Interval | None]]:
+def _declared(group: type) -> dict[str, _Declared]:
     hints = typing.get_type_hints(group, include_extras=True)
     return {field.name: _described(hints[field.name]) for field in dataclasses.fields(group)}
 
 
-def _described(hint: object) -> tuple[object, Interval | None]:
-    """Origin of a type, and the bounds of the numbers in it."""
+def _described(hint: object) -> _Declared:
     options = [hint, *typing.get_args(hint)]
-    bounds = (note for option in options for note in getattr(option, "__metadata__", ()))
-    return typing.get_origin(hint), next((note for note in bounds if isinstance(note, Interval)), None)
+    notes = (note for option in options for note in getattr(option, "__metadata__", ()))
+    literals = (typing.get_args(option) for option in options if typing.get_origin(option) is typing.Literal)
+    return _Declared(
+        kind=typing.get_origin(hint),
+        bounds=next((note for note in notes if isinstance(note, Interval)), None),
+        words=next(literals, ()),
+    )
 
 
-def check_one_of(group: Group, *names: str, option: str = "") -> None:
+def check_one_of(group: Group, *names: str) -> None:
     """Reject a group in which not exactly one of some options is given.
 
     Raises:
@@ -74,7 +100,7 @@ def check_one_of(group: Group, *names: str, option: str = "") -> None:
     given = sorted(camel(name) for name in names if getattr(group, name) is not None)
     keys = ", ".join(camel(name) for name in names)
     this = " and ".join(given) or "none"
-    require(len(given) == 1, option, this, f"write exactly one of {keys}; this has {this}")
+    require(len(given) == 1, "", this, f"write exactly one of {keys}")
 
 
 def camel(name: str) -> str:

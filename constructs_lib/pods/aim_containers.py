@@ -24,7 +24,9 @@ SCRATCH_SIZE = cdk8s.Size.mebibytes(512)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """What the supervisor does in a container: its command line is a promise, as images bring it, too.
+    """What the supervisor does in a container.
+
+    Its command line stays compatible: an image may bring the supervisor of another commit.
 
     Attributes:
         name: of the role, the first argument of the supervisor.

@@ -21,8 +21,8 @@ class PodOptions:
     """Scheduling, environment and metadata of a pod."""
 
     node_selector: Mapping[str, str] | None = field(default=None, metadata=_SPEC)
-    """Labels of the nodes to run on. Default: `kubernetes.io/arch: amd64` for pods with Aim in them, as Aim publishes
-    no other Linux wheel; replace it where the image was built for another architecture."""
+    """Labels of the nodes to run on; replace them where the image was built for another architecture. Default:
+    `kubernetes.io/arch: amd64` where Aim runs, as Aim publishes no other Linux wheel; none for pods of your own."""
     tolerations: Sequence[Toleration] = field(default=(), metadata=_SPEC)
     """Taints of nodes to run on all the same. Default: none."""
     priority_class_name: str | None = field(default=None, metadata=_SPEC)
@@ -32,7 +32,8 @@ class PodOptions:
     host_aliases: Sequence[HostAlias] = field(default=(), metadata=_SPEC)
     """Names for addresses that no DNS knows. Default: none."""
     env: Sequence[EnvVar] = ()
-    """Further environment variables of the main container. Default: none."""
+    """Further environment variables of the main container: Aim, or restic; for a pod of your own, give them to
+    `AimPod.add_container`. Default: none."""
     pod_annotations: Mapping[str, str] = field(default_factory=dict)
     """Annotations of the pod. Default: none."""
 

@@ -36,7 +36,7 @@ class AimPod:
 
     Attributes:
         workload: a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet without containers.
-        options: scheduling, environment and metadata.
+        options: scheduling and metadata of the pod.
     """
 
     def __init__(self, workload: PodOrWorkload, *, options: PodOptions = DEFAULT_POD) -> None:

@@ -51,7 +51,7 @@ class HostAlias:
     """Its names."""
 
     def check(self) -> None:
-        """Reject what is no address, and no names."""
+        """Reject an invalid address, and an empty list of names."""
         check_ip("ip", self.ip)
         check_list("hostnames", self.hostnames)
         require(self.hostnames, "hostnames", list(self.hostnames), "write at least one name")

@@ -105,7 +105,7 @@ class AimTracking(Construct):
 def _share_pod(beside: Neighbour) -> None:
     """Make two containers live in one pod."""
     pod = beside.containers.pod
-    # with one host name and processes that they cannot see, Aim's locks take a live holder for dead
+    # both have one host name, by which Aim takes a lock for stale when it does not see the holder's process
     set_fields(pod.workload, {"shareProcessNamespace": True})
     # a pod is ready as a whole: a web server that is busy searching would shut out training that records, so the
     # liveness probe says that it is stuck, after two and a half minutes, long before these five are over

@@ -219,7 +219,7 @@ def _access_mode(source: StorageSource, given: AccessMode | None) -> AccessMode:
     mode = given or source.default_access_mode
     if mode is None:
         raise OptionError("access_mode", given, "write the access mode that the existing claim has")
-    remedy = "write ReadWriteMany or ReadWriteOnce: Aim writes to its store"
+    remedy = f"write {' or '.join(_MODES)}: Aim writes to its store"
     require(mode in _MODES, "access_mode", mode, remedy)
     return mode
 
