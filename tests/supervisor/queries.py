@@ -287,6 +287,29 @@ COSTLY = (
     "math.comb(10**8, 5 * 10**7)",
     "(lambda f, n: f(f, n))(lambda f, n: f(f, n - 1) + f(f, n - 1) if n else 1, 60)",
     "[s := 'x'] and [s := s + s for x in range(40)]",
+    # values whose outer length is small
+    "[[0]*9999 for a in range(316) for b in range(316)] and False",
+    "sum([[0]*9999]*9999, [])",
+    "str([[[0]*9999]*9999]*9999)",
+    "[[[0]*9999]*9999]*9999 == [[[0]*9999]*9999]*9999",
+    "{(((1,)*9999,)*9999,)*9999}",
+    "isinstance(1, (((str,)*9999,)*9999,)*9999)",
+    "max([[[0]*9999]*9999]*9999, key=str)",
+    "[sorted([b]*9999) for a in range(316) for b in range(316)]",
+    '[s for s in ["x"*9999] for s in [s+s+s+s+s+s+s+s] for s in [s+s+s+s+s+s+s+s] for s in [s+s+s+s+s+s+s+s]]',
+    '["%s"*4000 % (("x"*9999,)*4000) for a in range(9)]',
+    '"%(a)s"*1400 % {"a": ("x"*9999 + "x"*9999) * 9}',
+    '[f"{x}{x}{x}{x}{x}{x}{x}{x}" for x in ["x"*9999] for y in range(9999)]',
+    "[[*x, *x, *x, *x, *x, *x, *x, *x] for x in [[0]*9999] for y in range(9999)]",
+    "[x[:] for x in [[0]*9999] for y in range(9999)]",
+    # integers
+    "pow((1<<9998)-1,(1<<9998)-3,(1<<9998)-5)",
+    "pow(0x" + "f" * 9999 + ", 0x" + "f" * 9999 + ", 0x" + "e" * 9999 + ")",
+    "[pow(7**300, 7**300, 7**301) for x in range(9999)]",
+    # much of what takes a moment
+    "[1 for x in [[9999.5, *range(9000)]] for y in range(90000) if 1.5 in x]",
+    "sorted(range(9999), key=lambda x: sorted(range(9999), key=lambda y: 1.5))",
+    "1" + " < 1" * 99 + " and 1",
     "(" * 150 + "1" + ")" * 150 + " and " + "-" * 3000 + "1",
 )
 """Queries that would take the server's time or memory for themselves."""

@@ -1,21 +1,43 @@
-"""What one evaluation of a query may cost: the worker answers nobody else meanwhile."""
+"""Bounds what a query costs: a worker answers nobody else while it evaluates one.
+
+Each evaluation has steps and CPU seconds, and so has the whole search. Every value that a query makes is charged by its
+size: no operation can then be given much more than an evaluation could make.
+"""
 
 from __future__ import annotations
 
 import operator
 import re
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Callable
 
+from .. import say
+
 _STEPS = 100_000
-"""Of all loops of an evaluation: some tens of milliseconds."""
+"""Of an evaluation: items that loops go over, and items, characters and digits of values that it makes."""
+
+_CHARACTERS, _DIGITS = 16, 64
+"""Characters of a text, and bits of an integer, that are charged as one step."""
+
+_SECONDS = 0.5
+"""CPU time of an evaluation; those that people write take some 0.00002."""
+
+_SECONDS_OF_SEARCH = 30.0
+"""CPU time of all evaluations of a search."""
+
+_UNCHECKED = 32
+"""Values that are made between two looks at the clock."""
 
 _LONGEST = 10_000
 """Characters or items that one operation may repeat or pad to."""
 
 _BITS = 10_000
-"""Of an integer that is multiplied, raised or shifted."""
+"""Of an integer that is written, multiplied, raised or shifted."""
+
+_MODULAR_BITS, _MODULAR_STEPS = 1_000, 10_000
+"""Of the integers of `pow(base, exp, mod)`, which takes some 10 ms then; and its charge."""
 
 _budget = threading.local()
 
@@ -24,17 +46,66 @@ class RefusedError(Exception):
     """A query reads, calls or costs more than a query may."""
 
 
-def begin_evaluation() -> None:
-    """Give the evaluation that begins in this thread all its steps."""
-    _budget.left = _STEPS
+class Search:
+    """The budget of a search, whose query is evaluated once for each run or sequence."""
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+
+    def evaluate(self, evaluation: Callable[[], bool]) -> bool:
+        """Evaluate with a budget of its own; once that of the search is spent, nothing more is found."""
+        if self._spent > _SECONDS_OF_SEARCH:
+            return False
+        begin = time.thread_time()
+        _budget.left, _budget.until, _budget.unchecked = _STEPS, begin + _SECONDS, _UNCHECKED
+        try:
+            return evaluation()
+        finally:
+            self._spend(time.thread_time() - begin)
+
+    def _spend(self, seconds: float) -> None:
+        self._spent += seconds
+        if self._spent > _SECONDS_OF_SEARCH:
+            say(f"a query has taken {_SECONDS_OF_SEARCH:g} s of CPU time: the search finds nothing more")
+
+
+def built(value: Any) -> Any:
+    """Charge for a value that a query has made, and return it."""
+    _spend(0 if value is True or value is False else _size(value))
+    return value
+
+
+def _spend(steps: int) -> None:
+    _budget.left -= steps
+    _budget.unchecked -= 1
+    if _budget.left < 0:
+        raise RefusedError(f"a query has at most {_STEPS} steps a run")
+    if _budget.unchecked < 0:
+        _budget.unchecked = _UNCHECKED
+        if time.thread_time() > _budget.until:
+            raise RefusedError(f"a query has at most {_SECONDS} s of CPU time a run")
+
+
+def _size(value: Any) -> int:
+    """Count the steps that a value is charged; once they are too many, it stops."""
+    size, waiting = 1, [value]
+    while waiting and size <= _STEPS:
+        each = waiting.pop()
+        if isinstance(each, (str, bytes)):
+            size += len(each) // _CHARACTERS
+        elif isinstance(each, int):
+            size += _bits(each) // _DIGITS
+        elif isinstance(each, (list, tuple, set, frozenset, dict)):
+            size += len(each)
+            waiting += each
+            waiting += each.values() if isinstance(each, dict) else ()
+    return size
 
 
 def iterate(things: Any) -> Iterator[Any]:
     """Iterate, a step an item."""
     for thing in things:
-        _budget.left -= 1
-        if _budget.left < 0:
-            raise RefusedError(f"a query has at most {_STEPS} steps a run")
+        _spend(1)
         yield thing
 
 
@@ -50,7 +121,10 @@ def multiply(left: Any, right: Any) -> Any:
 
 def power(base: Any, exp: Any, mod: Any = None) -> Any:
     """Raise to a power, as `pow` does."""
-    if isinstance(base, int) and isinstance(exp, int) and mod is None:
+    if mod is not None:
+        _check_bits(max(map(_bits, (base, exp, mod))), most=_MODULAR_BITS)
+        _spend(_MODULAR_STEPS)
+    elif isinstance(base, int) and isinstance(exp, int):
         _check_bits((_bits(base) - 1) * exp)
     return pow(base, exp, mod)
 
@@ -66,6 +140,7 @@ def modulo(left: Any, right: Any) -> Any:
     """Divide with a remainder, or format."""
     if isinstance(left, (str, bytes)):
         check_width(str(left))
+        _spend(str(left).count("%") * _size(right))
     return left % right
 
 
@@ -86,9 +161,15 @@ def _bits(number: int) -> int:
     return int(number).bit_length()  # of one that Aim reads when it is asked, too
 
 
-def _check_bits(count: int) -> None:
-    if count > _BITS:
-        raise RefusedError(f"a query has integers of at most {_BITS} bits")
+def check_literal(value: object) -> None:
+    """Refuse an integer that is too long."""
+    if isinstance(value, int):
+        _check_bits(_bits(value))
+
+
+def _check_bits(count: int, *, most: int = _BITS) -> None:
+    if count > most:
+        raise RefusedError(f"a query has integers of at most {most} bits")
 
 
 def _check_size(count: int) -> None:

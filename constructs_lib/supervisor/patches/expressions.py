@@ -6,7 +6,7 @@ import ast
 from types import CodeType
 from typing import Any
 
-from .costs import RefusedError, check_width
+from .costs import RefusedError, check_literal, check_width
 
 _OPERATIONS: dict[type[ast.operator], str] = {
     ast.Mult: "_multiply_",
@@ -14,6 +14,9 @@ _OPERATIONS: dict[type[ast.operator], str] = {
     ast.LShift: "_shift_",
     ast.Mod: "_modulo_",
 }
+
+_MOST_COMPARISONS = 16
+"""Of one chain, `a < b < c ...`: the clock is looked at behind it only."""
 
 _KNOWN = (
     *(ast.Expression, ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Call, ast.keyword),
@@ -29,8 +32,8 @@ def compile_query(source: str, filename: str = "<query>", mode: str = "eval") ->
     """Compile a query, in place of RestrictedPython's `compile_restricted`.
 
     Returns:
-        its code, which calls guards (`_getattr_`, `_getitem_`, `_getiter_`, those of `_OPERATIONS`); for an expression
-        that is refused, code that calls `_refuse_` with the reason.
+        its code, which calls guards (`_getattr_`, `_getitem_`, `_getiter_`, those of `_OPERATIONS`) and charges for
+        values by `_built_`; for an expression that is refused, code that calls `_refuse_` with the reason.
 
     Raises:
         SyntaxError: it is no expression; Aim answers 400 with the position.
@@ -67,8 +70,13 @@ class _Guard(ast.NodeTransformer):
         _check_name(node.arg or "**")
         if node.arg == "key" and isinstance(node.value, ast.Lambda):
             self.generic_visit(node.value)
+            node.value.body = _built(node.value.body)
             return node
         return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        check_literal(node.value)
+        return node
 
     def visit_Lambda(self, _node: ast.Lambda) -> ast.AST:
         raise RefusedError("a query has lambdas as the `key` of a call only: others can call themselves for ever")
@@ -76,7 +84,36 @@ class _Guard(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if any(isinstance(argument, ast.Starred) for argument in node.args):
             raise RefusedError("a query has no * before an argument")
-        return self.generic_visit(node)
+        return self._visit_maker(node)
+
+    def _visit_maker(self, node: ast.expr) -> ast.AST:
+        self.generic_visit(node)
+        return _built(node)
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_Set = visit_JoinedStr = _visit_maker  # noqa: N815
+
+    def visit_List(self, node: ast.List) -> ast.AST:
+        return self._visit_maker(node) if isinstance(node.ctx, ast.Load) else self.generic_visit(node)
+
+    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
+        return self._visit_maker(node) if isinstance(node.ctx, ast.Load) else self.generic_visit(node)
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        self.generic_visit(node)
+        # of `{**this, **that}` each is charged, though they may have the same keys
+        pairs = zip(node.keys, node.values)
+        node.values = [value if key else _built(value) for key, value in pairs]
+        return _built(node)
+
+    def visit_Starred(self, node: ast.Starred) -> ast.AST:
+        self.generic_visit(node)
+        node.value = _built(node.value)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        if len(node.ops) > _MOST_COMPARISONS:
+            raise RefusedError(f"a query has at most {_MOST_COMPARISONS} comparisons in one chain")
+        return self._visit_maker(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         _check_name(node.attr)
@@ -89,7 +126,8 @@ class _Guard(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         guard = _OPERATIONS.get(type(node.op))
-        return _call(guard, self.visit(node.left), self.visit(node.right)) if guard else self.generic_visit(node)
+        self.generic_visit(node)
+        return _built(_call(guard, node.left, node.right) if guard else node)
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
         if node.is_async:
@@ -101,11 +139,16 @@ class _Guard(ast.NodeTransformer):
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
         for part in node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else ():
             check_width(str(part.value) if isinstance(part, ast.Constant) else "*")
-        return self.generic_visit(node)
+        node.value = _built(self.visit(node.value))
+        return node
 
 
 def _call(guard: str, *arguments: ast.expr) -> ast.Call:
     return ast.Call(ast.Name(guard, ast.Load()), list(arguments), [])
+
+
+def _built(value: ast.expr) -> ast.Call:
+    return _call("_built_", value)
 
 
 def _check_name(name: str) -> None:

@@ -16,6 +16,7 @@ import math
 import random
 from types import ModuleType
 from typing import Any, Callable
+from weakref import WeakKeyDictionary
 
 from . import costs
 from .costs import AMPLIFIERS, RefusedError
@@ -58,9 +59,9 @@ _NAMES: dict[Any, frozenset[str]] = {
         dt.time: _TIME,
         dt.datetime: f"{_DATE} {_TIME} astimezone combine date now strptime time timestamp utcfromtimestamp utcnow",
         dt.timedelta: "days max microseconds min resolution seconds total_seconds",
-        # without factorial, comb, perm and prod, whose cost has no bound
+        # without comb, factorial, lcm, perm and prod, whose cost has no bound
         math: "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh degrees dist e erf erfc exp exp2 "
-        "expm1 fabs floor fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf isnan isqrt lcm ldexp lgamma log "
+        "expm1 fabs floor fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf isnan isqrt ldexp lgamma log "
         "log10 log1p log2 modf nan nextafter pi pow radians remainder sin sinh sqrt tan tanh tau trunc ulp",
         random: "choice gauss randint random randrange uniform",
     }.items()
@@ -98,6 +99,7 @@ def _replace_namespace(namespace: dict[str, Any]) -> None:
         _getattr_=_attribute_reader(),
         _getitem_=_item_reader(),
         _getiter_=costs.iterate,
+        _built_=costs.built,
         _multiply_=costs.multiply,
         _power_=costs.power,
         _shift_=costs.shift,
@@ -107,10 +109,11 @@ def _replace_namespace(namespace: dict[str, Any]) -> None:
 
 def _bound_evaluations(kind: Any) -> None:
     check = getattr(kind.check, "__wrapped__", kind.check)
+    searches: WeakKeyDictionary[Any, costs.Search] = WeakKeyDictionary()  # there is one query for each search
 
     def check_within_bounds(self: Any, **values: Any) -> Any:
-        costs.begin_evaluation()
-        return check(self, **values)
+        search = searches.setdefault(self, costs.Search())
+        return search.evaluate(lambda: check(self, **values))
 
     check_within_bounds.__wrapped__ = check  # type: ignore[attr-defined]
     kind.check = check_within_bounds
@@ -182,6 +185,7 @@ def _item_reader() -> Callable[[Any, Any], Any]:
     def read(thing: Any, key: Any) -> Any:
         if type(thing) not in known:
             raise RefusedError(f"a query takes no item of {type(thing).__name__}")
-        return thing[key]
+        # a slice is a value that the query makes
+        return costs.built(thing[key]) if type(key) is slice else thing[key]
 
     return read

@@ -11,8 +11,9 @@ Done here: `SameOrigin` goes by two headers that browsers set and no page can ch
 * `Origin` decides otherwise, against the Host that the browser asked. Browsers send it with every request but GET and
   HEAD, with every `fetch()` of another origin, and with WebSockets.
 
-Left open: over plain HTTP to another host than loopback, and by a browser of before 2023, an `<img>` of another page
-sends neither. Its GET runs, but the page learns nothing of the answer (`content.py`), and no GET changes anything.
+Left open: over plain HTTP to another host than loopback, an `<img>` of another page sends neither (Chromium 156, seen).
+Its GET runs, within what a search may cost (`costs.py`), but the page learns nothing of the answer (`content.py`), and
+no GET changes anything. With TLS, every browser since 2023 sends the first.
 Pages on the very same origin (another application on another path of one host name) cannot be told from Aim's own.
 """
 
