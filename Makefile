@@ -1,6 +1,7 @@
 # `make synth` and `make test` are the whole set-up: they install what they need, in this folder.
 #
 #   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
+#   make login USERS="ann" TOKENS="train" [NAMESPACE=aim] [SECRET=aim-users]   Secrets of a login, to standard output
 #   make test                                         everything but lint, with the coverage of all but the supervisor
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
@@ -22,10 +23,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth test compat lint bench cluster cluster-down e2e image snapshots schema imports lock clean
+.PHONY: synth login test compat lint bench cluster cluster-down e2e image snapshots schema imports lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
+
+login: .venv/.app
+	@USERS="$${USERS-}" TOKENS="$${TOKENS-}" NAMESPACE="$${NAMESPACE-}" SECRET="$${SECRET-}" python -m app.login
 
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
 	@python -m pytest --cov

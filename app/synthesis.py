@@ -35,21 +35,27 @@ def synth(instances: Path, outdir: Path) -> list[Path]:
     for source in sources:
         _warn(source)
     made = {source.file: source.path for source in sources}
+    notes: dict[Path, tuple[str, ...]] = {}
     settings = Path(os.path.relpath(outdir.resolve().parent / SETTINGS))
     with staged(outdir) as staging:
-        _synth_instances(sources, staging)
+        _synth_instances(sources, staging, notes)
         if settings.exists():
             made |= _synth_applications(sources, settings, staging)
-        return publish(staging, outdir, made)
+        written = publish(staging, outdir, made)
+    for path, lines in notes.items():
+        print("".join(f"{path}: {line}\n" for line in lines), end="", file=sys.stderr)
+    return written
 
 
-def _synth_instances(sources: list[Source], staging: Path) -> None:
-    """Write the manifests of every instance, those of each cluster in its folder."""
+def _synth_instances(sources: list[Source], staging: Path, notes: dict[Path, tuple[str, ...]]) -> None:
+    """Write the manifests of every instance, those of each cluster in its folder; and note what to know of each."""
     served: dict[str, Source] = {}
     for cluster, here in groupby(sorted(sources, key=_cluster), key=_cluster):
         tree = cdk8s.App(outdir=str(staging / cluster))
         for source in here:
-            for export in add_instance(tree, source).exports:
+            chart = add_instance(tree, source)
+            notes[source.path] = chart.notes
+            for export in chart.exports:
                 _check_alone(source, served.setdefault(export, source), export)
         tree.synth()
 
