@@ -17,8 +17,7 @@ import bcrypt
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
-from app.errors import InputError
-from constructs_lib.errors import OptionError
+from constructs_lib.errors import OptionError, require
 from constructs_lib.kubernetes.names import check_namespace, check_object_name
 
 PEOPLE_COST = 10
@@ -73,8 +72,7 @@ def _secret(name: str, namespace: str, data: Mapping[str, str]) -> dict[str, obj
 def _names(variable: str) -> Sequence[str]:
     names = re.split(r"[\s,]+", os.environ.get(variable, "").strip())
     for name in filter(None, names):
-        if not _NAME.fullmatch(name):
-            raise InputError(f"{variable}: {name!r}: write letters, digits, '.', '_', '@' and '-'")
+        require(_NAME.fullmatch(name), variable, name, "write letters, digits, '.', '_', '@' and '-'")
     return [name for name in names if name]
 
 
@@ -82,8 +80,7 @@ def main() -> int:
     """Obey the environment: USERS and TOKENS, NAMESPACE, SECRET, and HTPASSWD for the entries so far."""
     try:
         users, machines = _names("USERS"), _names("TOKENS")
-        if not users and not machines:
-            raise InputError('USERS: none; write make login USERS="ann ben", TOKENS=train, or both')
+        require(users or machines, "USERS", "", 'write make login USERS="ann ben", TOKENS=train, or both')
         namespace = os.environ.get("NAMESPACE") or "aim"
         check_namespace("NAMESPACE", namespace)
         people = {user: secrets.token_urlsafe(12) for user in users}
@@ -94,7 +91,7 @@ def main() -> int:
             tokens={machine: secrets.token_hex(32) for machine in machines},
             htpasswd=os.environ.get("HTPASSWD", ""),
         )
-    except (InputError, OptionError) as error:
+    except OptionError as error:
         print(error, file=sys.stderr)
         return 1
     text = io.StringIO()

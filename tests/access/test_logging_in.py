@@ -22,6 +22,8 @@ from tests.access.conftest import (
     TRACKING_PATH,
     Site,
     htpasswd,
+    manifests_of,
+    provided,
 )
 from tests.harness.login_pod import Login, basic, echoing, logging_in
 from tests.harness.sandbox import Pod, wait_for, written
@@ -47,9 +49,9 @@ def status(page: Page, path: str = API) -> int:
     return found
 
 
-def log_in(page: Page, user: str) -> None:
+def log_in(page: Page, user: str, url: str = URL) -> None:
     """Ask for the runs, and be somebody at the provider's page to which that leads."""
-    page.goto(f"{URL}/runs")
+    page.goto(f"{url}/runs")
     expect(page).to_have_url(re.compile(r"^http://127\.0\.0\.1:9400/oauth2/authorize"))
     page.get_by_placeholder("sub").fill(user)
     page.get_by_role("button", name="Authorize", exact=True).click()
@@ -87,6 +89,31 @@ def test_people_of_another_domain_do_not_get_in(browser: Browser, user: str) -> 
         expect(page.locator("body")).to_contain_text(re.compile("403|500"))
         assert "run 2" not in page.inner_text("body")
         assert status(page) == 401
+
+
+@pytest.mark.usefixtures("provider_login")
+@pytest.mark.parametrize(
+    ("options", "allowed", "refused"),
+    [
+        ({"groups": ["cn=ml,dc=example"]}, "max", "sue"),
+        ({"emails": ["sue@example.com", "Ann@Example.com"]}, "ann@example.com", "max"),
+    ],
+    ids=["groups", "emails"],
+)
+def test_people_are_told_by_groups_and_addresses(
+    site: Site, browser: Browser, options: dict[str, list[str]], allowed: str, refused: str
+) -> None:
+    """One of a group that has a comma in its name; one whose address is on a list. Machines come in all the same."""
+    manifests = manifests_of(provided(**options))
+    mounted, url = site.mounted(next(iter(options)), manifests), f"http://aim.example.com:84{BASE_PATH}"
+    replace = [(f"--redirect-url={URL}", f"--redirect-url={url}")]
+    with logging_in(site.pod, manifests, mounted, port=84, replace=replace):
+        for user, expected in ((refused, 401), (allowed, 200)):
+            with tab(browser) as page:
+                log_in(page, user, url)
+                page.wait_for_url(f"{url}/**")
+                assert status(page) == expected
+        assert site.ask.get(84, API, authorization=basic("ci", TOKEN)).status == 200
 
 
 @pytest.mark.usefixtures("password_login")

@@ -31,7 +31,7 @@ server:
 
 def printed(**environment: str) -> subprocess.CompletedProcess[str]:
     """What the program prints."""
-    return run(sys.executable, "-m", "app.login", **environment)
+    return run(sys.executable, "-m", "app.login", cwd=ROOT, **environment)
 
 
 def test_the_secrets_of_people_and_machines() -> None:
@@ -64,7 +64,7 @@ def test_entries_that_are_there_are_kept() -> None:
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({}, "USERS: none; write make login USERS="),
+        ({}, "USERS: '': write make login USERS="),
         ({"USERS": "a:b"}, "USERS: 'a:b': write letters"),
         ({"TOKENS": "a", "NAMESPACE": "A"}, "NAMESPACE: 'A': write at most 63"),
         ({"TOKENS": "a_b"}, "SECRET: 'aim-users-a_b': write"),

@@ -1,4 +1,4 @@
-"""Runs the login's container of rendered manifests: the real oauth2-proxy, in the network of a pod with the real Aim."""
+"""Runs the login's container of rendered manifests: the real oauth2-proxy, in the network of a pod with Aim."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ def volumes(manifests: list[Manifest], folder: Path, secrets: Mapping[str, str])
         secrets: by their mounts: `htpasswd`, `cookie-secret`, `client-secret`.
     """
     files = [m["data"] for m in manifests if m["kind"] == "ConfigMap" and "-login-" in m["metadata"]["name"]]
-    return Volumes(folder, {name: {name: text} for name, text in secrets.items()} | {"files": each for each in files})
+    content = {name: {name: text} for name, text in secrets.items()}
+    return Volumes(folder, {**content, **({"files": files[0]} if files else {})})
 
 
 @contextlib.contextmanager
