@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from constructs_lib import OidcEndpoints
 from tests.access.conftest import (
     BASE_PATH,
     PASSWORD,
@@ -255,3 +256,35 @@ def test_a_machine_goes_on_when_the_login_is_killed(site: Site) -> None:
     with logging_in(site.pod, site.by_password, mounted, port=83):
         assert list(written(writer).values()) == [100]
         wait_for(lambda: recorded() == [100], seconds=60, still=site.pod)
+
+
+def test_a_provider_that_is_down_does_not_keep_the_pod_from_starting(site: Site) -> None:
+    """Where its endpoints are named: tokens of machines count meanwhile. Without, the login ends and says why."""
+    url = "http://127.0.0.1:9401"
+    endpoints = OidcEndpoints(authorization=f"{url}/authorize", token=f"{url}/token", keys=f"{url}/jwks")
+    down = [("http://127.0.0.1:9400", url)]
+    named = manifests_of(provided(endpoints=endpoints))
+    with logging_in(site.pod, named, site.mounted("named", named), port=85, replace=down):
+        assert site.ask.get(85, API, authorization=basic("ci", TOKEN)).status == 200
+        assert site.ask.get(85, API).status == 401
+    asked = site.by_provider
+    with (
+        pytest.raises(AssertionError, match=r"127.0.0.1:9401/\.well-known/openid-configuration.*connection refused"),
+        logging_in(site.pod, asked, site.mounted("asked", asked), port=85, replace=down),
+    ):
+        pass
+
+
+def test_a_login_that_cannot_start_says_why(site: Site) -> None:
+    """As docs/access.md has it: a cookie's secret of another length, and a file without entries."""
+    for name, text, message in (
+        ("cookie-secret", "short", "cookie_secret from file must be 16, 24, or 32 bytes"),
+        ("htpasswd", "", "could not load htpasswd file"),
+    ):
+        mounted = site.mounted(f"broken-{name}", site.by_password)
+        mounted.update(name, {name: text})
+        with (
+            pytest.raises(AssertionError, match=message),
+            logging_in(site.pod, site.by_password, mounted, port=85),
+        ):
+            pass
