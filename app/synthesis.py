@@ -37,25 +37,35 @@ def synth(instances: Path, outdir: Path) -> list[Path]:
     made = {source.file: source.path for source in sources}
     settings = Path(os.path.relpath(outdir.resolve().parent / SETTINGS))
     with staged(outdir) as staging:
-        write_instances(sources, staging)
+        notes = write_instances(sources, staging)
         if settings.exists():
             made |= _synth_applications(sources, settings, staging)
-        return publish(staging, outdir, made)
+        written = publish(staging, outdir, made)
+    for path, lines in notes.items():
+        print("".join(f"{path}: {line}\n" for line in lines), end="", file=sys.stderr)
+    return written
 
 
-def write_instances(sources: list[Source], staging: Path) -> None:
+def write_instances(sources: list[Source], staging: Path) -> dict[Path, tuple[str, ...]]:
     """Write the manifests of every instance, those of each cluster in its folder.
+
+    Returns:
+        By instance file, what is to be known of the instance.
 
     Raises:
         InputError: a value that cannot work, or two instances with one store.
     """
     served: dict[str, Source] = {}
+    notes = {}
     for cluster, here in groupby(sorted(sources, key=_cluster), key=_cluster):
         tree = cdk8s.App(outdir=str(staging / cluster))
         for source in here:
-            for export in add_instance(tree, source).exports:
+            chart = add_instance(tree, source)
+            notes[source.path] = chart.notes
+            for export in chart.exports:
                 _check_alone(source, served.setdefault(export, source), export)
         tree.synth()
+    return notes
 
 
 def _synth_applications(sources: list[Source], settings: Path, staging: Path) -> dict[Path, Path]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from bench import recording, restart, serving, synthesis
+from bench import login, recording, restart, serving, synthesis
 
 synthesis.main()
 serving.main()
 recording.main()
+login.main()
 if os.environ.get("KUBECONFIG"):
     restart.main()
 else:

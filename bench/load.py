@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 CONNECTIONS, TURNS = 8, 10
 CHEAP = "/api/projects/pinned-sequences"
@@ -20,11 +21,11 @@ SECONDS = 5
 class Connection:
     """A kept-alive connection; less work than a library's, so that it is the server that is measured."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, port: int = 43800, headers: str = "Host: localhost\r\n") -> None:
         """Connect; every question is for the same path."""
-        self._socket = socket.create_connection(("127.0.0.1", 43800), timeout=60)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._file = self._socket.makefile("rb")
-        self._question = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        self._question = f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode()
         self._begin = 0.0
 
     def fileno(self) -> int:
@@ -56,19 +57,19 @@ class Connection:
         return 1000 * (time.perf_counter() - self._begin)
 
 
-def cheap() -> dict[str, float]:
+def cheap(*where: Any) -> dict[str, float]:
     """The same cheap question over eight connections at once, several times: one worker may get most of them."""
     latencies: list[float] = []
     begin = time.perf_counter()
     for _ in range(TURNS):
-        latencies += _over_connections(1000)
+        latencies += _over_connections(1000, *where)
     rate = len(latencies) / (time.perf_counter() - begin)
     return {"requests a second": rate, "p50 ms": _part(latencies, 0.5), "p99 ms": _part(latencies, 0.99)}
 
 
-def _over_connections(times: int) -> list[float]:
+def _over_connections(times: int, *where: Any) -> list[float]:
     latencies: list[float] = []
-    connections = [Connection(CHEAP) for _ in range(CONNECTIONS)]
+    connections = [Connection(CHEAP, *where) for _ in range(CONNECTIONS)]
     with selectors.DefaultSelector() as selector:
         for connection in connections:
             selector.register(connection, selectors.EVENT_READ, data=connection)
@@ -115,4 +116,7 @@ def _part(values: list[float], part: float) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"cheap": cheap, "searches": searches}[sys.argv[1]]()))
+    if sys.argv[1] == "searches":
+        print(json.dumps(searches()))
+    else:  # a port and headers may follow
+        print(json.dumps(cheap(*map(int, sys.argv[2:3]), *sys.argv[3:])))

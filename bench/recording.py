@@ -38,12 +38,12 @@ def manifests(*, bare: bool) -> list[Manifest]:
     return found
 
 
-def rate(server: Pod, way: str, clients: int, meanwhile: Callable[[], None]) -> float:
+def rate(server: Pod, way: tuple[str, int], clients: int, meanwhile: Callable[[], None] = lambda: None) -> float:
     """Points a second of so many clients at once, from the first point of the first to the close of the last."""
-    repository, points = WAYS[way]
+    repository, points = way
     begin = time.time() + 4 + 2 * clients  # each takes a second or two of a core to import Aim
     options = ("--points", points, "--begin", begin)
-    started = [server.client("rush", "--name", f"{way}-{n}", *options, repository=repository) for n in range(clients)]
+    started = [server.client("rush", "--name", f"bench-{n}", *options, repository=repository) for n in range(clients)]
     while any(client.poll() is None for client in started):
         meanwhile()
         time.sleep(0.5)
@@ -68,9 +68,9 @@ def measure(volume: Path, *, bare: bool) -> dict[str, float]:
             for name, value in memories(server, tracking, "idle").items():
                 peak[name] = max(peak[name], value)
 
-        for way in WAYS:
+        for name, way in WAYS.items():
             for clients in CLIENTS:
-                measured[f"{way}, {clients} clients, points/s"] = rate(server, way, clients, sample)
+                measured[f"{name}, {clients} clients, points/s"] = rate(server, way, clients, sample)
         return measured | {name.replace("idle", "most under load"): value for name, value in peak.items()}
 
 

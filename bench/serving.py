@@ -70,9 +70,9 @@ def measure(command: str | None, volume: Path, *, stop_seconds: float) -> dict[s
     return measured
 
 
-def load(server: Pod, kind: str) -> dict[str, float]:
+def load(server: Pod, *kind: object) -> dict[str, float]:
     """Put a load on it from its own network; what the load measured."""
-    command = [*server.network, sys.executable, str(LOAD), kind]
+    command = [*server.network, sys.executable, str(LOAD), *map(str, kind)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))
 

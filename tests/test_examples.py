@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cdk8s
+import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from app.instances.chart import add_instance
+from app.instances.reading import read_instances
 from examples import distributed, existing_claim, remote_tracking, report, shared_volume
 from tests.harness.manifest_rules import pod_template
 from tests.harness.pod_security import violations
@@ -55,5 +60,14 @@ def test_report(tree: cdk8s.App, manifests: SnapshotAssertion) -> None:
 def test_claim_of_others(tree: cdk8s.App, manifests: SnapshotAssertion) -> None:
     """A Deployment of another project records into a claim that it did not make."""
     chart = existing_claim.add(tree)
+    assert_admitted(chart)
+    assert chart == manifests
+
+
+@pytest.mark.parametrize("name", ["team", "passwords"])
+def test_instances(tree: cdk8s.App, manifests: SnapshotAssertion, name: str) -> None:
+    """An instance file puts a server behind a login: of a provider on an Ingress, and of passwords."""
+    (source,) = read_instances(Path(__file__).parents[1] / f"examples/{name}.yaml")
+    chart = add_instance(tree, source)
     assert_admitted(chart)
     assert chart == manifests

@@ -11,6 +11,7 @@ from constructs import Construct
 import constructs_lib as library
 from app.errors import InputError
 from app.instances.model import Server
+from app.instances.notes import notes
 from app.instances.reading import Source, brief
 from constructs_lib.errors import below
 from constructs_lib.options import camel, indexed
@@ -33,9 +34,11 @@ class InstanceChart(cdk8s.Chart):
 
     Attributes:
         exports: what tells its store from every other one, where several clusters could have it.
+        notes: what to know of it before it starts.
     """
 
     exports: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def __init__(self, scope: Construct, source: Source) -> None:
         instance = source.instance
@@ -56,6 +59,7 @@ class InstanceChart(cdk8s.Chart):
         with _reported(source, "backup"):
             if instance.backup:
                 _add_backup(self, source, server)
+        self.notes = tuple(notes(server, instance.server))
 
 
 def _storage(chart: cdk8s.Chart, source: Source) -> library.AimStorage:

@@ -146,7 +146,7 @@ class LoginOptions:
     """Key of a Secret that is an htpasswd file of bcrypt entries, or `{SHA}` ones for long random tokens: `make login`
     prints one. With `oidc`, its entries are the tokens of machines. A changed Secret counts within two minutes."""
     cookie_secret: KeyRef
-    """Key of a Secret with 16, 24 or 32 random characters, which sign the cookies of those who are logged in."""
+    """Key of a Secret with 32 random hexadecimal digits, which sign the cookies of those who are logged in."""
     cookie_lifetime_seconds: Annotated[int, Interval(ge=60, le=31_536_000)] = 43_200
     """How long a login lasts; who may no longer come in, may until then. Default: 43200, twelve hours."""
     allow_plain_http: bool = False

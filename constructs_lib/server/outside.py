@@ -135,7 +135,9 @@ class Outside(Construct):
         """Answer to host names, bring people who log in back to theirs, and admit the proxies."""
         inside = self._inside
         inside.exposure.ways += [(option, host) for host in hosts]
-        self.urls += [f"{'https' if tls else 'http'}://{hosts[0]}{inside.plan.options.base_path}/"]
+        scheme = "https" if tls else "http"
+        urls = (f"{scheme}://{host}{inside.plan.options.base_path}/" for host in people)
+        self.urls += [url for url in urls if url not in self.urls]
         for host in hosts:
             self._answer_to(host)
         for host in people if inside.login else ():

@@ -6,12 +6,13 @@ import dataclasses
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import bcrypt
 import cdk8s
 import pytest
 from playwright.sync_api import Browser
 
+from app.login import TOKEN_COST, entry
 from constructs_lib import Destination, IngressOptions, IpBlock, LoginOptions, TrackingOptions
 from tests.harness.aim_environment import ENVIRONMENT, MISSING
 from tests.harness.building import aim_server, dynamic
@@ -30,10 +31,15 @@ TOKEN, PASSWORD = "5f9c3e1d7b2a48c6", "correct horse"
 
 
 def htpasswd(**passwords: str) -> str:
-    """A file of entries, as `make login` writes them, but cheaper to check."""
-    hashed = {user: bcrypt.hashpw(text.encode(), bcrypt.gensalt(4)).decode() for user, text in passwords.items()}
-    return "".join(f"{user}:{text}\n" for user, text in hashed.items())
+    """A file of entries, as `make login` writes them."""
+    return "".join(f"{entry(user, text, TOKEN_COST)}\n" for user, text in passwords.items())
 
+
+MEMBERS = [
+    {"sub": "max", "email": "max@example.com", "groups": ["cn=ml,dc=example", "staff"]},
+    {"sub": "sue", "email": "sue@example.com", "groups": ["cn=ml", "dc=example", "sales"]},
+]
+"""Users that the provider knows more of than an e-mail address."""
 
 SECRETS = {
     "cookie-secret": "0123456789abcdef0123456789abcdef",
@@ -49,6 +55,13 @@ def manifests_of(login: LoginOptions) -> list[Manifest]:
     server.add_tracking(TrackingOptions(base_path=TRACKING_PATH))
     server.expose_via_ingress(IngressOptions(host="aim.example.com"))
     return list(cdk8s.Testing.synth(chart))
+
+
+def provided(**options: Any) -> LoginOptions:
+    """A login by the provider that runs, with tokens for machines."""
+    reach = Destination(ip_block=IpBlock(cidr="127.0.0.0/8"))
+    provider = oidc(issuer="http://127.0.0.1:9400", allow_to=[reach], **options)
+    return by_provider(oidc=provider, passwords=by_password().passwords, allow_plain_http=True)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -83,9 +96,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     showcase = Path(__file__).parents[1] / "supervisor/showcase.py"
     subprocess.run([ENVIRONMENT / "bin/python", showcase, volume], check=True, capture_output=True)
     own(volume, *volume.rglob("*"))
-    provider = oidc(issuer="http://127.0.0.1:9400", allow_to=[Destination(ip_block=IpBlock(cidr="127.0.0.0/8"))])
-    tokens = by_password().passwords
-    people = manifests_of(by_provider(oidc=provider, passwords=tokens, allow_plain_http=True))
+    people = manifests_of(provided())
     words = manifests_of(by_password(allow_plain_http=True))
     (tracking,) = [each for each in pod_of(people)["containers"] if each["name"] == "tracking"]
     with running(people, volume) as pod, pod.running(tracking) as track, asking(pod) as ask:
@@ -97,7 +108,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="package")
 def provider_login(site: Site) -> Iterator[Login]:
     """The login by a provider, and tokens for machines."""
-    with providing(site.pod):
+    with providing(site.pod, *MEMBERS):
         mounted = site.mounted("provider", site.by_provider)
         with logging_in(site.pod, site.by_provider, mounted, port=PROVIDER) as login:
             yield login
@@ -113,6 +124,6 @@ def password_login(site: Site) -> Iterator[Login]:
 
 @pytest.fixture(scope="module")
 def browser(site: Site) -> Iterator[Browser]:
-    """Chromium in the pod's network; Playwright's event loop goes on until its end, and no other test could have one."""
+    """Chromium in the pod's network; Playwright's event loop goes on until its end, so no other module can have one."""
     with chromium(site.pod.network) as started:
         yield started

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from constructs_lib import OidcEndpoints
 from tests.access.conftest import (
     BASE_PATH,
     PASSWORD,
@@ -22,6 +23,8 @@ from tests.access.conftest import (
     TRACKING_PATH,
     Site,
     htpasswd,
+    manifests_of,
+    provided,
 )
 from tests.harness.login_pod import Login, basic, echoing, logging_in
 from tests.harness.sandbox import Pod, wait_for, written
@@ -47,9 +50,9 @@ def status(page: Page, path: str = API) -> int:
     return found
 
 
-def log_in(page: Page, user: str) -> None:
+def log_in(page: Page, user: str, url: str = URL) -> None:
     """Ask for the runs, and be somebody at the provider's page to which that leads."""
-    page.goto(f"{URL}/runs")
+    page.goto(f"{url}/runs")
     expect(page).to_have_url(re.compile(r"^http://127\.0\.0\.1:9400/oauth2/authorize"))
     page.get_by_placeholder("sub").fill(user)
     page.get_by_role("button", name="Authorize", exact=True).click()
@@ -87,6 +90,31 @@ def test_people_of_another_domain_do_not_get_in(browser: Browser, user: str) -> 
         expect(page.locator("body")).to_contain_text(re.compile("403|500"))
         assert "run 2" not in page.inner_text("body")
         assert status(page) == 401
+
+
+@pytest.mark.usefixtures("provider_login")
+@pytest.mark.parametrize(
+    ("options", "allowed", "refused"),
+    [
+        ({"groups": ["cn=ml,dc=example"]}, "max", "sue"),
+        ({"emails": ["sue@example.com", "Ann@Example.com"]}, "ann@example.com", "max"),
+    ],
+    ids=["groups", "emails"],
+)
+def test_people_are_told_by_groups_and_addresses(
+    site: Site, browser: Browser, options: dict[str, list[str]], allowed: str, refused: str
+) -> None:
+    """One of a group that has a comma in its name; one whose address is on a list. Machines come in all the same."""
+    manifests = manifests_of(provided(**options))
+    mounted, url = site.mounted(next(iter(options)), manifests), f"http://aim.example.com:84{BASE_PATH}"
+    replace = [(f"--redirect-url={URL}", f"--redirect-url={url}")]
+    with logging_in(site.pod, manifests, mounted, port=84, replace=replace):
+        for user, expected in ((refused, 401), (allowed, 200)):
+            with tab(browser) as page:
+                log_in(page, user, url)
+                page.wait_for_url(f"{url}/**")
+                assert status(page) == expected
+        assert site.ask.get(84, API, authorization=basic("ci", TOKEN)).status == 200
 
 
 @pytest.mark.usefixtures("password_login")
@@ -228,3 +256,35 @@ def test_a_machine_goes_on_when_the_login_is_killed(site: Site) -> None:
     with logging_in(site.pod, site.by_password, mounted, port=83):
         assert list(written(writer).values()) == [100]
         wait_for(lambda: recorded() == [100], seconds=60, still=site.pod)
+
+
+def test_a_provider_that_is_down_does_not_keep_the_pod_from_starting(site: Site) -> None:
+    """Where its endpoints are named: tokens of machines count meanwhile. Without, the login ends and says why."""
+    url = "http://127.0.0.1:9401"
+    endpoints = OidcEndpoints(authorization=f"{url}/authorize", token=f"{url}/token", keys=f"{url}/jwks")
+    down = [("http://127.0.0.1:9400", url)]
+    named = manifests_of(provided(endpoints=endpoints))
+    with logging_in(site.pod, named, site.mounted("named", named), port=85, replace=down):
+        assert site.ask.get(85, API, authorization=basic("ci", TOKEN)).status == 200
+        assert site.ask.get(85, API).status == 401
+    asked = site.by_provider
+    with (
+        pytest.raises(AssertionError, match=r"127.0.0.1:9401/\.well-known/openid-configuration.*connection refused"),
+        logging_in(site.pod, asked, site.mounted("asked", asked), port=85, replace=down),
+    ):
+        pass
+
+
+def test_a_login_that_cannot_start_says_why(site: Site) -> None:
+    """As docs/access.md has it: a cookie's secret of another length, and a file without entries."""
+    for name, text, message in (
+        ("cookie-secret", "short", "cookie_secret from file must be 16, 24, or 32 bytes"),
+        ("htpasswd", "", "could not load htpasswd file"),
+    ):
+        mounted = site.mounted(f"broken-{name}", site.by_password)
+        mounted.update(name, {name: text})
+        with (
+            pytest.raises(AssertionError, match=message),
+            logging_in(site.pod, site.by_password, mounted, port=85),
+        ):
+            pass

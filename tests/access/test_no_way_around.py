@@ -89,19 +89,18 @@ HEADERS: list[dict[str, str]] = [
     WEBSOCKET,
 ]
 
+_GET = "GET {path} HTTP/1.1\r\nhost: a\r\n"
+_CLOSE = "connection: close\r\n\r\n"
 RAW = [
     # a request behind one that needs no login, on the same connection
-    "GET /ping HTTP/1.1\r\nhost: a\r\n\r\nGET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    f"GET /ping HTTP/1.1\r\nhost: a\r\n\r\n{_GET}{_CLOSE}",
     # two lengths
-    "POST /ping HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
-    "0\r\n\r\nGET {path} HTTP/1.1\r\nhost: a\r\n\r\n",
-    "POST /ping HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\ncontent-length: 60\r\nconnection: close\r\n\r\n"
-    "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n",
+    f"POST /ping HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n{_CLOSE}0\r\n\r\n{_GET}\r\n",
+    f"POST /ping HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\ncontent-length: 60\r\n{_CLOSE}{_GET}\r\n",
     "GET {path} HTTP/1.0\r\n\r\n",
     "GET {path}\r\n\r\n",
-    "GET\t{path}\tHTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
-    "CONNECT 127.0.0.1:43800 HTTP/1.1\r\nhost: 127.0.0.1:43800\r\nconnection: close\r\n\r\n"
-    "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n",
+    f"{_GET}{_CLOSE}".replace(" ", "\t"),
+    f"CONNECT 127.0.0.1:43800 HTTP/1.1\r\nhost: 127.0.0.1:43800\r\n{_CLOSE}{_GET}\r\n",
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ]
 
@@ -110,7 +109,7 @@ RAW = [
 def routes() -> list[tuple[str, list[str]]]:
     """Every route of Aim's web application and of its tracking server, with something for each parameter."""
     script = Path(__file__).parents[1] / "harness/aim_routes.py"
-    command = [ENVIRONMENT / "bin/python", "-W", "ignore", script, BASE_PATH, TRACKING_PATH]
+    command = [str(ENVIRONMENT / "bin/python"), "-W", "ignore", str(script), BASE_PATH, TRACKING_PATH]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = [(re.sub(r"\{[^}]+\}", RUN, path), methods) for path, methods in json.loads(done.stdout)]
     # Aim's description of itself leaves out the page with the UI, and the WebSocket
@@ -143,9 +142,8 @@ def test_nothing_is_answered_without_a_login(site: Site, routes: list[tuple[str,
     assert [request for request, answer in answers.items() if is_aims(answer)] == []
     fine = {301, 302, 307, 308, 400, 401, 403, 404, 405, 501}
     # what needs no login is a page of the login's own
-    own = re.compile(
-        rf"(ok|Unauthorized|{{}}|)\s*|User-agent: \*\s+Disallow: /\s*|(?s:.*{BASE_PATH}/oauth2/.*)", re.IGNORECASE
-    )
+    pages = [r"(ok|Unauthorized|{}|)\s*", r"User-agent: \*\s+Disallow: /\s*", rf"(?s:.*{BASE_PATH}/oauth2/.*)"]
+    own = re.compile("|".join(pages), re.IGNORECASE)
     open_to_all = {request for request, answer in answers.items() if answer.status not in fine}
     assert [(each, answers[each]) for each in open_to_all if not own.fullmatch(answers[each].body)] == []
 

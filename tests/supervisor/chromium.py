@@ -18,6 +18,12 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, 
 
 from tests.harness.sandbox import skip
 
+_NAMES = ("rebound.example", "aim.example.com")
+_RULES = [
+    *(f"MAP {name} 127.0.0.1" for name in _NAMES),
+    "MAP * ~NOTFOUND",
+    *(f"EXCLUDE {name}" for name in ("localhost", "127.0.0.1")),
+]
 _FLAGS = [
     "--no-sandbox",  # or it does not start as root
     "--disable-gpu",
@@ -27,8 +33,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     # names of other owners lead to this machine, and no other name anywhere
-    "--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP aim.example.com 127.0.0.1, MAP * ~NOTFOUND, "
-    "EXCLUDE localhost, EXCLUDE 127.0.0.1",
+    f"--host-resolver-rules={', '.join(_RULES)}",
 ]
 _PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.23.4/full/"
 _PACKAGE = Path(__file__).resolve().parents[2] / "node_modules/pyodide"

@@ -1,0 +1,62 @@
+"""What to know of an instance with a login, or that is exposed: its URLs, and what must exist before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.instances.model import Server
+from constructs_lib import AimServer, KeyRef, LoginOptions
+
+
+def notes(server: AimServer, options: Server) -> Iterator[str]:
+    """Lines for the terminal: URLs, and each Secret with the command that makes it.
+
+    Args:
+        server: as it was made.
+        options: of the file.
+    """
+    for url in server.outside.urls:
+        yield f"people open {url}"
+    if options.service.exposed:
+        yield f"people open the address of Service {server.service.metadata.name}, type {options.service.type}"
+    if options.login:
+        yield from _login_notes(server, options.login)
+    if options.ingress and options.ingress.tls_secret and not options.ingress.issuer:
+        what = f"tls {options.ingress.tls_secret} --cert=tls.crt --key=tls.key"
+        yield f"needs the certificate: {_create(server, 'secret', what)}"
+
+
+def _login_notes(server: AimServer, login: LoginOptions) -> Iterator[str]:
+    if login.oidc:
+        urls = server.outside.urls or ["https://<host name>/"]
+        callbacks = (f"{url.removesuffix('/')}/oauth2/callback" for url in urls)
+        yield f"the provider has to know {' and '.join(callbacks)} for {login.oidc.client_id}"
+    for name, literals in _generic(login).items():
+        yield f"needs: {_create(server, 'secret', f'generic {name} {literals}')}"
+    if login.passwords:
+        yield f"needs: {_passwords(server, login.passwords)}"
+    if login.oidc and login.oidc.ca:
+        ca = login.oidc.ca
+        yield f"needs: {_create(server, 'configmap', f'{ca.name} --from-file={ca.key}=ca.pem')}"
+
+
+def _generic(login: LoginOptions) -> dict[str, str]:
+    """Arguments that make each Secret but that of passwords, which may have both keys."""
+    wanted = [(login.cookie_secret, '"$(openssl rand -hex 16)"')]
+    if login.oidc:
+        wanted.append((login.oidc.client_secret, "<from the provider>"))
+    found: dict[str, str] = {}
+    for reference, value in wanted:
+        found[reference.name] = f"{found.get(reference.name, '')} --from-literal={reference.key}={value}".strip()
+    return found
+
+
+def _passwords(server: AimServer, passwords: KeyRef) -> str:
+    if passwords.key != "htpasswd":
+        return _create(server, "secret", f"generic {passwords.name} --from-file={passwords.key}=htpasswd")
+    namespace = f" NAMESPACE={server.storage.namespace}" if server.storage.namespace else ""
+    return f'make login USERS="..." TOKENS="..."{namespace} SECRET={passwords.name} | kubectl apply -f -'
+
+
+def _create(server: AimServer, kind: str, what: str) -> str:
+    return f"kubectl -n {server.storage.namespace} create {kind} {what}"
