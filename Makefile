@@ -1,6 +1,7 @@
 # `make synth` and `make test` are the whole set-up: they install what they need, in this folder.
 #
 #   make synth [INSTANCES=file|folder] [OUT=folder]   instance files -> manifests (instances/ -> dist/)
+#   make restore INSTANCE=name [SNAPSHOT=id] [INTO=claim] [RUN=hash]   prints the Job that brings a copy back
 #   make test                                         everything but lint, with the coverage of all but the supervisor
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
@@ -22,10 +23,14 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth test compat lint bench cluster cluster-down e2e image snapshots schema imports lock clean
+.PHONY: synth restore test compat lint bench cluster cluster-down e2e image snapshots schema imports lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
+
+export INSTANCE SNAPSHOT INTO RUN
+restore: .venv/.app
+	@python -m app.restore
 
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
 	@python -m pytest --cov
