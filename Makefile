@@ -5,6 +5,7 @@
 #   make validate                                     whether the instance files can work; writes nothing
 #   make diff [AGAINST=revision|cluster] [MARKDOWN=1]    what they would change, and what cannot be applied or loses something
 #   make login USERS="ann" TOKENS="train" [NAMESPACE=aim] [SECRET=aim-users]   Secrets of a login, to standard output
+#   make restore INSTANCE=name [SNAPSHOT=id] [INTO=claim] [RUN=hash]   prints the Job that brings a copy back
 #   make test                                         everything but lint, with the coverage of all but the supervisor
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
@@ -27,7 +28,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth new validate diff login test compat lint audit bench cluster cluster-down e2e image snapshots schema imports lock clean
+.PHONY: synth new validate diff login restore test compat lint audit bench cluster cluster-down e2e image snapshots schema imports lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
@@ -44,6 +45,10 @@ diff: .venv/.app
 
 login: .venv/.app
 	@USERS="$${USERS-}" TOKENS="$${TOKENS-}" NAMESPACE="$${NAMESPACE-}" SECRET="$${SECRET-}" python -m app.login
+
+export INSTANCE SNAPSHOT INTO RUN
+restore: .venv/.app
+	@python -m app.restore
 
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
 	@python -m pytest --cov

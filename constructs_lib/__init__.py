@@ -1,7 +1,7 @@
 """Aim on Kubernetes, as cdk8s constructs.
 
 `AimStorage` is where runs live, `AimServer` what people open, `AimTracking` records runs over the network, and
-`AimNamespace` makes the namespace around them. `AimBackup` copies the runs, and drills the way back. `attach` and
+`AimNamespace` makes the namespace around them. `AimBackup` copies the runs, `AimRestore` brings them back. `attach` and
 `AimServer.connect` let training pods record; `AimPod` makes a pod that Pod Security "restricted" admits.
 """
 
@@ -13,6 +13,7 @@ from constructs_lib.access.route import ParentRef, RouteOptions
 from constructs_lib.backup.backup import AimBackup
 from constructs_lib.backup.options import BackupOptions, DrillOptions
 from constructs_lib.backup.restic import Retention
+from constructs_lib.backup.restore import AimRestore
 from constructs_lib.backup.targets import BackupTarget, BackupVolume, ResticRepository, S3Bucket
 from constructs_lib.errors import OptionError
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
@@ -58,6 +59,7 @@ __all__ = [
     "AimBackup",
     "AimNamespace",
     "AimPod",
+    "AimRestore",
     "AimServer",
     "AimStorage",
     "AimTracking",

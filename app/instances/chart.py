@@ -35,10 +35,12 @@ class InstanceChart(cdk8s.Chart):
     Attributes:
         exports: what tells its store from every other one, where several clusters could have it.
         notes: what to know of it before it starts.
+        backup: of its runs; None for none.
     """
 
     exports: tuple[str, ...]
     notes: tuple[str, ...]
+    backup: library.AimBackup | None
 
     def __init__(self, scope: Construct, source: Source) -> None:
         instance = source.instance
@@ -57,8 +59,7 @@ class InstanceChart(cdk8s.Chart):
             for problem in server.exposure.problems():
                 raise problem
         with _reported(source, "backup"):
-            if instance.backup:
-                _add_backup(self, source, server)
+            self.backup = _add_backup(self, source, server) if instance.backup else None
         self.notes = tuple(notes(server, instance.server))
 
 

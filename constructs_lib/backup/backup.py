@@ -19,6 +19,7 @@ from constructs_lib.kubernetes.quantities import Quantity
 from constructs_lib.labels import COMPONENT, SERVER, common_labels
 from constructs_lib.plus import kplus
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
+from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.pod import REPOSITORY, AimPod
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
@@ -28,6 +29,7 @@ from constructs_lib.storage.storage import AimStorage
 
 BACKUP = "backup"
 DRILL = "drill"
+RESTORE = "restore"
 """Components of the pods: no selector of a server matches them."""
 
 COPY_FOLDER = "/copy"
@@ -37,7 +39,7 @@ _AMD64 = {"kubernetes.io/arch": "amd64"}
 _STARTING_DEADLINE = cdk8s.Duration.hours(1)
 """A copy that could not begin in time, as the control plane was away, is made up for within this."""
 
-_GRACE_PERIOD = cdk8s.Duration.seconds(60)
+GRACE_PERIOD = cdk8s.Duration.seconds(60)
 
 
 class AimBackup(Construct):
@@ -52,7 +54,8 @@ class AimBackup(Construct):
         target: where to.
         copying: the CronJob that makes the copies.
         drilling: the CronJob that restores the newest one to a scratch volume, and opens every run of it.
-        network_policy: closes both ways for the pods of both, but for the target.
+        network_policy: closes both ways for the pods of both, and of restores, but for the target.
+        parts: what the pods are made of.
     """
 
     name: str
@@ -61,6 +64,7 @@ class AimBackup(Construct):
     copying: kplus.CronJob
     drilling: kplus.CronJob
     network_policy: kplus.NetworkPolicy
+    parts: Parts
 
     def __init__(
         self,
@@ -96,7 +100,7 @@ class AimBackup(Construct):
         super().__init__(scope, id)
         take(self, plan.entries)
         self.name, self.storage, self.target, self._plan = plan.name, storage, target, plan
-        self._parts = Parts(
+        self.parts = Parts(
             name=plan.name,
             image=image,
             options=plan.options,
@@ -110,7 +114,7 @@ class AimBackup(Construct):
         self.network_policy = self._make_access()
 
     def _make_supervisor(self) -> Supervisor:
-        metadata = self._metadata(config_map_name(f"{self.name}-backup"), BACKUP)
+        metadata = self.metadata(config_map_name(f"{self.name}-backup"), BACKUP)
         return Supervisor(self, "Supervisor", source="ConfigMap", metadata=metadata)
 
     def _make_volume(self) -> AimStorage | None:
@@ -127,12 +131,10 @@ class AimBackup(Construct):
     def _make_copying(self) -> kplus.CronJob:
         options = self._plan.options
         job, pod = self._make_job("Copying", BACKUP, options.schedule, suspend=options.suspend)
-        containers = BackupContainers(job, pod=pod, parts=self._parts)
+        containers = BackupContainers(job, pod=pod, parts=self.parts)
         containers.add_role("finish")
         containers.add_role("stage", init=True)
-        script = backup_script(
-            name=self.name, flags=self._parts.flags, keep=options.keep, percent=options.check_percent
-        )
+        script = backup_script(name=self.name, flags=self.parts.flags, keep=options.keep, percent=options.check_percent)
         restic = containers.add_restic(script)
         pod.mount_claim(restic, REPOSITORY, self.storage, read_only=True)
         return job
@@ -140,11 +142,11 @@ class AimBackup(Construct):
     def _make_drilling(self) -> kplus.CronJob:
         drill = self._plan.options.drill
         job, pod = self._make_job("Drilling", DRILL, drill.schedule, suspend=drill.suspend)
-        containers = BackupContainers(job, pod=pod, parts=self._parts, ephemeral=_with_scratch(drill.size))
+        containers = BackupContainers(job, pod=pod, parts=self.parts, ephemeral=_with_scratch(drill.size))
         size = cdk8s.Size.mebibytes(_mebibytes(drill.size))
         copy = kplus.Volume.from_empty_dir(job, "Copy", "copy", size_limit=size)
         containers.add_role("drill", "--copy", COPY_FOLDER).mount(COPY_FOLDER, copy)
-        script = restore_script(name=self.name, flags=self._parts.flags, snapshot="latest", target=COPY_FOLDER)
+        script = restore_script(name=self.name, flags=self.parts.flags, snapshot="latest", target=COPY_FOLDER)
         containers.add_restic(script).mount(COPY_FOLDER, copy)
         return job
 
@@ -153,8 +155,8 @@ class AimBackup(Construct):
         job = kplus.CronJob(
             self,
             id,
-            metadata=self._metadata(f"{self.name}-{component}", component),
-            pod_metadata=self._metadata(None, component),
+            metadata=self.metadata(f"{self.name}-{component}", component),
+            pod_metadata=self.metadata(None, component),
             schedule=cdk8s.Cron(),
             time_zone=options.time_zone,
             suspend=suspend,
@@ -164,23 +166,30 @@ class AimBackup(Construct):
             backoff_limit=1,
             successful_jobs_retained=options.successful_jobs_history_limit,
             failed_jobs_retained=options.failed_jobs_history_limit,
-            termination_grace_period=_GRACE_PERIOD,
+            termination_grace_period=GRACE_PERIOD,
             security_context=pod_security_context(self.storage.owner),
         )
         cdk8s.ApiObject.of(job).add_json_patch(cdk8s.JsonPatch.add("/spec/schedule", schedule))
         job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{component}.{self.name}")
+        self.colocate(job)
+        return job, self.pod_of(job)
+
+    def colocate(self, workload: kplus.Workload) -> None:
+        """Run a pod on the server's node, where the volume of runs can be on one node only."""
         if self.storage.access_mode == "ReadWriteOnce":
-            # the volume can be on one node only, which is the server's
             server = common_labels(self.storage.server_name, SERVER)
-            job.scheduling.colocate(kplus.Pods.select(job, "AimServer", labels=server))
-        return job, AimPod(job, options=replace(options, env=()))
+            workload.scheduling.colocate(kplus.Pods.select(workload, "AimServer", labels=server))
+
+    def pod_of(self, workload: PodOrWorkload) -> AimPod:
+        """Wrap a workload, with the scheduling that the options say; variables are restic's."""
+        return AimPod(workload, options=replace(self._plan.options, env=()))
 
     def _make_access(self) -> kplus.NetworkPolicy:
         labels = common_labels(self.name, BACKUP)
         del labels[COMPONENT]
-        ours = kplus.LabelExpression.in_(COMPONENT, [BACKUP, DRILL])
+        ours = kplus.LabelExpression.in_(COMPONENT, [BACKUP, DRILL, RESTORE])
         pods = kplus.Pods.select(self, "Pods", labels=labels, expressions=[ours])
-        rules = NetworkRules(self, "Access", pods=pods, metadata=self._metadata(f"{self.name}-backup", BACKUP))
+        rules = NetworkRules(self, "Access", pods=pods, metadata=self.metadata(f"{self.name}-backup", BACKUP))
         destinations = self._plan.options.allow_to
         for index, destination in enumerate(destinations):
             rules.allow_to([destination.render(self, f"To{index}")], destination.ports)
@@ -189,7 +198,8 @@ class AimBackup(Construct):
             rules.allow_to([any_ip(self, any_ip.__name__) for any_ip in anywhere], [self.target.port])
         return rules.policy
 
-    def _metadata(self, name: str | None, component: str) -> cdk8s.ApiObjectMetadata:
+    def metadata(self, name: str | None, component: str) -> cdk8s.ApiObjectMetadata:
+        """Make the metadata of one of its objects, or of a pod, which has no name."""
         options = self._plan.options
         labels = {**options.labels, **common_labels(self.name, component)}
         annotations = dict(options.annotations) if name else {}

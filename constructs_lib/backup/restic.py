@@ -34,13 +34,26 @@ reason=$(run cat config 2>&1 >/dev/null) || run init || {{ echo "$reason" >&2; e
 run unlock
 cd {copy}
 run backup --host {name} --tag {tag} --ignore-inode --ignore-ctime .
+# a killed restic leaves a lock, which is stale after half an hour; a copy can be made beside it, but no other forgotten
+waited=0
+while [ -n "$(run --quiet list locks --no-lock)" ] && [ "$waited" -lt 40 ]; do
+    [ "$waited" -gt 0 ] || echo "copied; waiting for another restic to end, or for the lock of a killed one to be stale"
+    sleep 60 & child=$!; wait "$child"
+    run --quiet unlock
+    waited=$((waited + 1))
+done
 run forget --host {name} --tag {tag} --group-by host,tags {keep} --prune
 run check --read-data-subset {percent}%
 """
 
+_OF_ONE_RUN = (
+    *("/copy.json", "/.aim/VERSION", "/.aim/run_metadata.sqlite"),
+    *("/.aim/seqs/chunks/{run}", "/.aim/meta/chunks/{run}", "/.aim/meta/progress/{run}"),
+)
+
 # what a killed `forget` has left locked can be read all the same
 _RESTORE = """\
-run restore --no-lock --host {name} --tag {tag} --target {target} {snapshot}
+run restore --no-lock --host {name} --tag {tag} --target {target} {only}{snapshot}
 """
 
 
@@ -87,7 +100,7 @@ def backup_script(*, name: str, flags: Sequence[str], keep: Retention, percent: 
     return _prelude(flags) + script
 
 
-def restore_script(*, name: str, flags: Sequence[str], snapshot: str, target: str) -> str:
+def restore_script(*, name: str, flags: Sequence[str], snapshot: str, target: str, run: str | None = None) -> str:
     """Make the script that brings a copy back.
 
     Args:
@@ -95,8 +108,11 @@ def restore_script(*, name: str, flags: Sequence[str], snapshot: str, target: st
         flags: of every command.
         snapshot: restic's id of it, or `latest`.
         target: folder to restore into.
+        run: hash of the only run to restore. Default: all.
     """
-    words = {"name": name, "tag": TAG, "target": shlex.quote(target), "snapshot": shlex.quote(snapshot)}
+    parts = [part.format(run=run) for part in _OF_ONE_RUN] if run else []
+    only = "".join(f"--include {part} " for part in parts)
+    words = {"name": name, "tag": TAG, "target": shlex.quote(target), "snapshot": shlex.quote(snapshot), "only": only}
     return _prelude(flags) + _RESTORE.format(**words)
 
 

@@ -16,6 +16,8 @@ answers the kubelet itself, tells the truth in its exit code, drains when it is 
     python3 -m supervisor stage    copies the living repository to a folder of the volume, for a backup
     python3 -m supervisor finish   notes that the copy is in the backup, and removes it from the volume
     python3 -m supervisor drill    opens a restored copy with Aim, and counts its runs
+    python3 -m supervisor admit    refuses to restore where a server runs
+    python3 -m supervisor restore  puts a restored copy in place; what was there is kept
 """
 
 from __future__ import annotations

@@ -17,12 +17,15 @@ from .accept import accept
 from .drilling import drill, inspect
 from .finishing import finish
 from .host import host
+from .restoring import admit, replace, restore
 from .serve import serve
 from .staging import stage
 from .track import track
 from .version import check
 
-_ROLES = {role.__name__: role for role in (serve, host, track, accept, stage, finish, drill, inspect)}
+_SERVING = (serve, host, track, accept)
+_COPYING = (stage, finish, drill, inspect, admit, restore, replace)
+_ROLES = {role.__name__: role for role in (*_SERVING, *_COPYING)}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -39,6 +42,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--allow-host", action="append", default=[], help="host name to answer to, repeatable; default: any"
     )
     parser.add_argument("--copy", default="", help="where a copy has been restored to")
+    parser.add_argument("--run", default="", help="hash of the only run to bring back; default: all")
     parser.add_argument("--supervisor-version", default="", help="refuse to start as another one; default: any")
     parser.add_argument("--go-fd", type=int, default=-1, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, default=-1, help=argparse.SUPPRESS)

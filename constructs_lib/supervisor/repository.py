@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import Refusal, say
 from .patches.migrations import newest, tables_of, upgrade
+from .staging import RESTORING
 
 _FOLDERS = (
     *("locks", "check_ins", "progress"),
@@ -89,6 +90,10 @@ def prepare(volume: Path) -> None:
     from aim.sdk.data_version import DATA_VERSION
 
     repository = volume / ".aim"
+    if not repository.exists() and (volume / RESTORING).exists():
+        raise Refusal(
+            f"a restore was interrupted, and {repository} is moved aside: create the Job of the restore again"
+        )
     complete = is_complete(repository, DATA_VERSION)
     if not complete:
         say(f"initialising the Aim repository in {volume}")

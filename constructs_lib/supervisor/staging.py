@@ -34,6 +34,9 @@ BACKUP = ".aim-backup"
 COPY = f"{BACKUP}/copy"
 """The staged copy: a folder with `.aim` in it, removed when the next one is made."""
 
+RESTORING = f"{BACKUP}/restoring"
+"""There while a repository is replaced by a restored one: without it, a server would begin an empty one."""
+
 SUMMARY = "copy.json"
 """Beside the `.aim` of a copy: what is in it. It is written last, so that a copy without one is half-made."""
 

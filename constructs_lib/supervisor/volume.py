@@ -151,6 +151,17 @@ class Hold:
         await in_thread(self._sign)
         return former
 
+    def take_now(self) -> bool:
+        """Take the lock, unless it is held; whether it was taken.
+
+        Raises:
+            Refusal: the file system has no locks.
+        """
+        taken = self._try()
+        if taken:
+            self._sign()
+        return taken
+
     @property
     def holder(self) -> str:
         """Host name in the file."""

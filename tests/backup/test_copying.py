@@ -1,65 +1,131 @@
-"""A copy is made by the rendered pods with the real restic, while writers go on, and can be brought back."""
+"""Copies are made by the rendered pods with the real restic, and each failure says why."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+import subprocess
+from collections.abc import Iterator
 
-import cdk8s
 import pytest
 
-from constructs_lib import AimBackup, BackupOptions, BackupVolume, ExistingClaim, KeyRef
-from tests.harness.building import dynamic
-from tests.harness.jobs import Ended, Job
-from tests.harness.sandbox import own, skip
-from tests.supervisor.processes import client, done
-
-PASSWORD = {"backup/password": "correct horse"}
-OPTIONS = BackupOptions(password=KeyRef(name="backup", key="password"))
+from constructs_lib.supervisor.finishing import LAST_BACKUP, LAST_DRILL
+from constructs_lib.supervisor.staging import COPY
+from tests.backup.conftest import Backup
+from tests.harness.jobs import kill
+from tests.harness.sandbox import own
+from tests.supervisor.processes import client
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> dict[str, Path]:
-    """The volume of the runs, with a repository of two runs, and that of the copies."""
-    if not shutil.which("restic"):
-        skip("no restic on PATH: tests/e2e/cluster/install brings it")
-    made = {name: tmp_path / name for name in ("aim-runs", "copies")}
-    for folder in made.values():
-        folder.mkdir()
-    done("prepare", made["aim-runs"])
-    client("write", made["aim-runs"], "--runs", 2)
-    own(*made.values(), *made["aim-runs"].rglob("*"))
-    return made
+def snapshots(backup: Backup) -> int:
+    """How many copies restic lists."""
+    command = ["restic", "--repo", str(backup.copies / "aim"), "--no-cache", "--no-lock", "snapshots", "--json"]
+    environment = {"RESTIC_PASSWORD": backup.secrets["backup/password"], "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return len(json.loads(done.stdout))
 
 
-@pytest.fixture
-def manifests(chart: cdk8s.Chart) -> list[dict[str, Any]]:
-    """A backup to a claim."""
-    target = BackupVolume(volume=ExistingClaim(name="copies"))
-    AimBackup(chart, "backup", storage=dynamic(chart), target=target, options=OPTIONS)
-    return list(cdk8s.Testing.synth(chart))
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(manifests: list[dict[str, Any]], folders: dict[str, Path]) -> Run:
-    """Run a CronJob's pod to its end."""
-
-    def run_job(name: str, **secrets: str) -> Ended:
-        return Job(manifests=manifests, name=name, volumes=folders, secrets={**PASSWORD, **secrets}).run()
-
-    return run_job
-
-
-def test_a_copy_is_made_and_a_drill_reads_it(run: Run) -> None:
-    """The rendered pods, with restic: staged, copied, checked, noted; restored, opened by Aim, counted."""
-    copied = run("aim-backup")
+def test_a_copy_is_made_and_a_drill_reads_it(seeded: Backup) -> None:
+    """Staged, copied, checked, noted and removed from the volume; restored, opened by Aim, counted."""
+    copied = seeded.copy()
     assert copied.code == 0, copied.logs
-    assert copied.last_line == "aim-supervisor: copied 2 runs, 0 of them in progress"
-    drilled = run("aim-drill")
+    assert copied.last_line == "aim-supervisor: copied 3 runs, 0 of them in progress"
+    assert "no errors were found" in copied.logs
+    assert not (seeded.runs / COPY).exists()
+    noted = json.loads((seeded.runs / LAST_BACKUP).read_text("utf-8"))
+    assert (noted["runs"], noted["finished"] - noted["made"] > 0) == (3, True)
+    drilled = seeded.job("aim-drill").run()
     assert drilled.code == 0, drilled.logs
-    assert "2 of 2 runs" in drilled.last_line
+    assert drilled.last_line.startswith("aim-supervisor: 3 of 3 runs of the newest copy are read by Aim")
+    assert json.loads((seeded.runs / LAST_DRILL).read_text("utf-8"))["succeeded"]
+
+
+def test_a_second_copy_sends_what_is_new(seeded: Backup) -> None:
+    """Tables of runs that have not changed are not read again, though their links are new files."""
+    seeded.copy()
+    client("write", seeded.runs, "--runs", 1)
+    own(*(seeded.runs / ".aim").rglob("*"))
+    again = seeded.copy()
+    assert again.code == 0, again.logs
+    (files,) = [line.split() for line in again.logs.splitlines() if line.startswith("Files:")]
+    new, changed, unmodified = int(files[1]), int(files[3]), int(files[5])
+    assert unmodified > 20
+    assert new + changed < unmodified
+    assert snapshots(seeded) == 2
+
+
+def test_a_drill_finds_a_run_that_cannot_be_read(seeded: Backup) -> None:
+    """The copy is as damaged as the repository was: the drill fails, and says of which run."""
+    (table,) = list((seeded.runs / ".aim/meta/chunks").glob("*/*.sst"))[:1]
+    table.write_bytes(bytes(table.stat().st_size))
+    assert seeded.copy().code == 0
+    drilled = seeded.job("aim-drill").run()
+    assert drilled.code == 1
+    assert f"run {table.parent.name} cannot be read" in drilled.logs
+    assert "2 of 3 runs of the newest copy are read by Aim" in drilled.last_line
+    assert not json.loads((seeded.runs / LAST_DRILL).read_text("utf-8"))["succeeded"]
+
+
+@pytest.fixture
+def copied(seeded: Backup) -> Iterator[Backup]:
+    """A backup with a copy; at the end, that copy is restored, whatever has become of the next one."""
+    assert seeded.copy().code == 0
+    yield seeded
+    restored = seeded.restore(into="fresh")
+    assert restored.code == 0, restored.logs
+    assert "restored 3 runs" in restored.last_line
+
+
+def test_a_wrong_password_is_said_and_changes_nothing(copied: Backup) -> None:
+    """The last line is restic's own; the repository is not made anew."""
+    failed = dataclasses.replace(copied, secrets={"backup/password": "wrong"}).copy()
+    assert (failed.container, failed.code) == ("restic", 1)
+    assert "wrong password or no key found" in failed.last_line
+    assert snapshots(copied) == 1
+
+
+def test_a_target_that_cannot_be_written_to_is_said(copied: Backup) -> None:
+    """A full or a read-only volume: the Job fails, and the copy before stays whole."""
+    shutil.move(copied.copies / "aim", copied.copies / "gone")
+    (copied.copies / "aim").touch()
+    failed = copied.copy()
+    assert (failed.container, failed.code) == ("restic", 1)
+    assert "not a directory" in failed.last_line
+    (copied.copies / "aim").unlink()
+    shutil.move(copied.copies / "gone", copied.copies / "aim")
+
+
+def test_no_repository_is_said(backup: Backup) -> None:
+    """Copies of nothing would push the good ones out."""
+    failed = backup.copy()
+    assert (failed.container, failed.code) == ("stage", 1)
+    assert "is no Aim repository" in failed.last_line
+
+
+def interrupt(backup: Backup, host: str, line: str) -> None:
+    """Kill a copy as soon as restic says something."""
+    job = dataclasses.replace(backup.job(), host=host)
+    with job.started("stage") as process:
+        process.communicate(timeout=60)
+    with job.started("restic") as process:
+        assert process.stdout
+        while line not in process.stdout.readline():
+            assert process.poll() is None
+        kill(process)
+
+
+def test_a_killed_copy_does_not_stop_the_next_one(copied: Backup) -> None:
+    """Killed in the middle, its pod is gone, and its lock is left: copies are made all the same, and none is lost."""
+    interrupt(copied, "job-1", "using parent snapshot")
+    assert snapshots(copied) == 1
+    interrupt(copied, "job-2", "waiting for another restic to end, or for the lock of a killed one")
+    assert snapshots(copied) == 2
+
+
+def test_the_lock_of_a_killed_restic_is_removed_when_it_is_stale(copied: Backup) -> None:
+    """By its own host it is known to be dead at once; by others after half an hour."""
+    interrupt(copied, "job-1", "using parent snapshot")
+    again = dataclasses.replace(copied.job(), host="job-1").run()
+    assert again.code == 0, again.logs
+    assert "waiting" not in again.logs

@@ -70,7 +70,7 @@ def read(options: argparse.Namespace) -> None:
     for run_hash in repository.list_all_runs():
         run = aim.Run(run_hash, repo=repository, read_only=True)
         points: dict[int, float] = {}
-        for metric in run.metrics():  # one, or none yet
+        for metric in (each for each in run.metrics() if each.name == "loss"):  # one, or none yet
             # by key: Aim writes a value before its step, and then takes all after the one without a step for another's
             values = dict(metric.values.items())
             points = {step: values[key] for key, step in metric.data.steps.items()}

@@ -49,6 +49,7 @@ class Job:
         name: of the workload.
         volumes: folders that stand for volumes of the pod, by their names; those of `emptyDir` are made.
         secrets: texts by `name/key`.
+        host: name of the pod.
     """
 
     manifests: list[Manifest]
@@ -56,6 +57,7 @@ class Job:
     name: str
     volumes: Mapping[str, Path]
     secrets: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    host: str = "job-1"
 
     def run(self, *, seconds: float = 300) -> Ended:
         """Run the init containers and the container, until one fails."""
@@ -80,7 +82,7 @@ class Job:
 
     @property
     def _pod(self) -> Manifest:
-        (workload,) = [m for m in self.manifests if (m["kind"], m["metadata"]["name"]) == (self.kind, self.name)]
+        (workload,) = [m for m in self.manifests if m["kind"] == self.kind and self.name in m["metadata"].values()]
         template = pod_template(workload)
         assert template
         spec: Manifest = template["spec"]
@@ -112,7 +114,7 @@ class Job:
     def _started(self, container: Manifest, sources: dict[str, str], scratch: Path) -> Iterator[subprocess.Popen[str]]:
         root = scratch / f"root-{container['name']}"
         root.mkdir()
-        spec = {**spec_of(self._pod, container, sources), "root": str(root), "host": self.name, "shares_network": True}
+        spec = {**spec_of(self._pod, container, sources), "root": str(root), "host": self.host, "shares_network": True}
         path = f"{ENVIRONMENT}/bin:/usr/bin:/bin"
         spec["environment"] = {**self._environment(container), "PATH": path}
         unprivileged = [] if os.geteuid() == 0 else ["--map-root-user"]

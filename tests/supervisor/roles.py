@@ -183,6 +183,31 @@ def run_delete(options: argparse.Namespace) -> None:
     tell(deleted=Repo.from_path(str(options.volume)).delete_run(options.run))
 
 
+def run_tear(options: argparse.Namespace) -> None:
+    """Remove the step of the first point of a run: a trainer that is killed in between leaves such a point."""
+    from aim.sdk.repo import Repo
+
+    repository = Repo.from_path(str(options.volume))
+    contexts = repository.request_tree("seqs", options.run, read_only=False).subtree(
+        ("seqs", "v2", "chunks", options.run)
+    )
+    (context,) = [each for each in [*contexts.keys()] if "loss" in [*contexts.subtree(each).keys()]]
+    steps = contexts.subtree((context, "loss", "step"))
+    (first,) = [key for key, step in steps.items() if step == 0]
+    del steps[first]
+    tell(torn=True)
+
+
+def run_values(options: argparse.Namespace) -> None:
+    """Tell the points of a run, as Aim pairs steps and values."""
+    import aim
+
+    run = aim.Run(options.run, repo=str(options.volume), read_only=True)
+    (metric,) = [each for each in run.metrics() if each.name == "loss"]
+    steps, (values, *_) = metric.data.items_list()
+    tell(values=[*zip(steps, values)])  # noqa: B905  # of Python 3.10
+
+
 def run_read(options: argparse.Namespace) -> None:
     """List runs by the index, as a search does; again and again where told so, until SIGTERM."""
     from aim.sdk.repo import Repo

@@ -81,7 +81,6 @@ def test_a_copy_has_everything_that_was_acknowledged_before_it_began(volume: Pat
         summary = stage_copy(volume, link=link)
         assert summary.linked == (link is os.link)
         assert summary.in_progress >= 1
-        assert len(acknowledged(volume).items() - steps.items()) > 0, "the writers stood still"
         shutil.move(volume / COPY, tmp_path / "copy")
         # to read it takes long, and the writers would make thousands of runs meanwhile
         (volume / "pause").touch()

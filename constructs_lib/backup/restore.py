@@ -1,0 +1,106 @@
+"""`AimRestore`: a Job that brings a copy back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import cdk8s
+from constructs import Construct
+
+from constructs_lib.backup.backup import GRACE_PERIOD, RESTORE, AimBackup
+from constructs_lib.backup.containers import BackupContainers
+from constructs_lib.backup.restic import restore_script
+from constructs_lib.errors import reported_by, require
+from constructs_lib.kubernetes.names import check_object_name
+from constructs_lib.plus import kplus
+from constructs_lib.pods.pod import REPOSITORY
+from constructs_lib.pods.security import pod_security_context
+from constructs_lib.storage.options import StorageOptions
+from constructs_lib.storage.sources import ExistingClaim
+from constructs_lib.storage.storage import AimStorage
+from constructs_lib.supervisor.restoring import RESTORED
+
+_SNAPSHOT = re.compile(r"latest|[0-9a-f]{8,64}")
+_RUN = re.compile(r"[0-9a-f]{24}")
+_KEPT = cdk8s.Duration.days(7)
+
+
+class AimRestore(Construct):
+    """Brings a copy back: into the place of the repository, which is kept beside it, or into an empty volume.
+
+    A server that runs on the volume is refused, and one that starts meanwhile waits. A single run can be brought back
+    while the server goes on.
+
+    Its Job has no name before it is created, so that `kubectl create` makes one each time, and `kubectl apply` none.
+
+    Attributes:
+        job: the Job.
+    """
+
+    job: kplus.Job
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        backup: AimBackup,
+        snapshot: str = "latest",
+        into: str | None = None,
+        run: str | None = None,
+    ) -> None:
+        """Make the Job.
+
+        Args:
+            scope: the chart of the backup, or a construct in one of its namespace.
+            id: of this construct.
+            backup: whose copies they are.
+            snapshot: restic's id of the copy. Default: the newest.
+            into: name of a claim in the namespace to restore to. Default: that of the runs.
+            run: hash of the only run to bring back. Default: all of them, in the place of what is there.
+
+        Raises:
+            OptionError: a snapshot, claim or run that cannot be.
+        """
+        with reported_by(scope, id):
+            remedy = "write restic's id of a snapshot, or latest"
+            require(_SNAPSHOT.fullmatch(snapshot), "snapshot", snapshot, remedy)
+            if into is not None:
+                check_object_name("into", into)
+            remedy = "write the 24 digits that the address of the run's page ends with"
+            require(run is None or _RUN.fullmatch(run), "run", run, remedy)
+        super().__init__(scope, id)
+        self.job = self._make_job(backup, shares_node=run is not None and into is None)
+        pod = backup.pod_of(self.job)
+        parts = replace(backup.parts, storage=self._claim(into)) if into else backup.parts
+        containers = BackupContainers(self, pod=pod, parts=parts)
+        only = ("--run", run) if run else ()
+        containers.add_role("restore", *only)
+        containers.add_role("admit", *only, init=True)
+        target = f"{REPOSITORY}/{RESTORED}"
+        script = restore_script(name=backup.name, flags=parts.flags, snapshot=snapshot, target=target, run=run)
+        pod.mount_claim(containers.add_restic(script), REPOSITORY, parts.storage)
+
+    def _claim(self, name: str) -> AimStorage:
+        options = StorageOptions(access_mode="ReadWriteMany")
+        return AimStorage(self, "Into", source=ExistingClaim(name=name), options=options)
+
+    def _make_job(self, backup: AimBackup, *, shares_node: bool) -> kplus.Job:
+        job = kplus.Job(
+            self,
+            "Job",
+            metadata=backup.metadata(f"{backup.name}-{RESTORE}-", RESTORE),
+            pod_metadata=backup.metadata(None, RESTORE),
+            backoff_limit=0,
+            ttl_after_finished=_KEPT,
+            termination_grace_period=GRACE_PERIOD,
+            security_context=pod_security_context(backup.storage.owner),
+        )
+        cdk8s.ApiObject.of(job).add_json_patch(
+            cdk8s.JsonPatch.move("/metadata/name", "/metadata/generateName"),
+        )
+        job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{RESTORE}.{backup.name}")
+        if shares_node:
+            backup.colocate(job)
+        return job

@@ -1,0 +1,55 @@
+"""Closes the runs of a restored copy that were in progress: their writers know nothing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from . import say
+
+
+def close_runs(volume: Path, ended: float) -> int:
+    """End every run in progress of a repository that nobody serves; returns how many there were.
+
+    Args:
+        volume: with the repository.
+        ended: when they are said to have ended, in seconds since the epoch.
+    """
+    from aim.sdk.repo import Repo
+
+    closed = 0
+    for progress in sorted((volume / ".aim/meta/progress").glob("*")):
+        if (volume / ".aim/meta/chunks" / progress.name).exists():
+            repository = Repo.from_path(str(volume))
+            closed += _close(repository, progress.name, ended)
+            repository.container_pool.clear()
+        progress.unlink(missing_ok=True)  # Aim may have removed it
+    return closed
+
+
+def _close(repository: Any, run: str, ended: float) -> bool:
+    try:
+        tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
+        if tree.get("end_time") is None:
+            tree["end_time"] = ended
+        torn = _remove_torn(repository.request_tree("seqs", run, read_only=False), run)
+    except Exception as error:  # noqa: BLE001  # one damaged run is no reason to restore none
+        say(f"cannot close run {run}: {type(error).__name__}: {error}")
+        return False
+    say(f"closed run {run}" + (f", without {torn} half-written points" if torn else ""))
+    return True
+
+
+def _remove_torn(sequences: Any, run: str) -> int:
+    """Remove points without a step, which Aim writes last: it would take all later ones for their neighbours'."""
+    contexts, torn = sequences.subtree(("seqs", "v2", "chunks", run)), 0
+    for context in [*contexts.keys()]:
+        for name in [*contexts.subtree(context).keys()]:
+            series = contexts.subtree((context, name))
+            columns = {column: {key for key, _ in series.subtree(column).items()} for column in [*series.keys()]}
+            missing = set().union(*columns.values()) - columns.get("step", set())
+            for column, keys in columns.items():
+                for key in missing & keys:
+                    del series.subtree(column)[key]
+            torn += len(missing)
+    return torn

@@ -1,0 +1,127 @@
+"""Puts a restored copy in the place of the repository, which is kept; or brings one run back into a living one.
+
+restic restores to a folder of the same volume first, so that what is left is to rename folders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import time
+from pathlib import Path
+
+from . import Refusal, say
+from .child import command_of
+from .closing import close_runs
+from .finishing import conclude, read_json
+from .rows import bring_back
+from .staging import BACKUP, RESTORING, SUMMARY, discard
+from .volume import LOCK, TRACKING_LOCK, Hold, check_writable
+
+RESTORED = f"{BACKUP}/restored"
+"""Where restic restores to: a folder with `.aim` in it."""
+
+_HASH = re.compile(r"[0-9a-f]{24}")
+
+
+def admit(options: argparse.Namespace) -> None:
+    """Remove what an earlier restore has left, and refuse early what would be refused at the end.
+
+    Raises:
+        Refusal: a server runs on the volume, or the run that is to be brought back is there.
+    """
+    volume = Path(options.repository)
+    check_writable(volume)
+    if options.run:
+        _check_missing(volume, options.run)
+    else:
+        for hold in _holds(volume):
+            _take(hold)
+    discard(volume / RESTORED)
+
+
+def restore(_: argparse.Namespace) -> None:
+    """Put the restored copy in place, in the interpreter that Aim is installed in."""
+    command = command_of("replace")
+    os.execv(command[0], command)
+
+
+def replace(options: argparse.Namespace) -> None:
+    """Put the restored copy, or one run of it, in place.
+
+    Raises:
+        Refusal: there is none, a server runs on the volume, or the run is there already.
+    """
+    volume = Path(options.repository)
+    copy = volume / RESTORED
+    summary = read_json(copy / SUMMARY)
+    if not summary or not (copy / ".aim/run_metadata.sqlite").exists():
+        raise Refusal(f"{copy} has no whole copy of a repository in it: is the snapshot one of this backup's?")
+    if options.run:
+        _replace_run(volume, copy, options.run, summary["made"])
+    else:
+        _replace_repository(volume, copy, summary["made"], summary["runs"])
+
+
+def _replace_repository(volume: Path, copy: Path, made: float, expected: int) -> None:
+    # held until this process ends
+    holds = _holds(volume)
+    for hold in holds:
+        _take(hold)
+    found = len([*(copy / ".aim/meta/chunks").iterdir()])
+    if found != expected:
+        raise Refusal(f"{found} runs were restored, and {expected} were copied: restore another snapshot")
+    closed = close_runs(copy, made)
+    kept = _exchange(volume, copy)
+    discard(copy)
+    conclude(f"restored {found} runs, {closed} of which were in progress and are closed; {kept}")
+
+
+def _exchange(volume: Path, copy: Path) -> str:
+    """Move the repository aside, and the copy in; says what has become of the former."""
+    repository, kept = volume / ".aim", "there was no repository before"
+    (volume / RESTORING).touch()
+    if repository.exists():
+        aside = volume / time.strftime(".aim-before-restore-%Y%m%d-%H%M%S", time.gmtime())
+        repository.rename(aside)
+        kept = f"the former repository is kept in {aside}: remove it when nothing of it is wanted"
+    (copy / ".aim").rename(repository)
+    (volume / RESTORING).unlink()
+    return kept
+
+
+def _replace_run(volume: Path, copy: Path, run: str, made: float) -> None:
+    _check_missing(volume, run)
+    if not (copy / ".aim/meta/chunks" / run).exists():
+        raise Refusal(f"the copy has no run {run}: try an older snapshot")
+    closed = close_runs(copy, made)
+    bring_back(copy / ".aim/run_metadata.sqlite", volume / ".aim/run_metadata.sqlite", run)
+    # the indexer finds a run by its parameters: they come last
+    for kind in ("seqs", "meta"):
+        folder = copy / ".aim" / kind / "chunks" / run
+        if folder.exists():
+            folder.rename(volume / ".aim" / kind / "chunks" / run)
+    discard(copy)
+    ended = "; it was in progress when it was copied, and is closed" if closed else ""
+    conclude(f"brought run {run} back{ended}")
+
+
+def _check_missing(volume: Path, run: str) -> None:
+    if not _HASH.fullmatch(run):
+        raise Refusal(f"{run!r} is no name of a run: write its 24 digits, as the copy of its page's address has them")
+    if not (volume / ".aim/VERSION").exists():
+        raise Refusal(f"{volume / '.aim'} is no Aim repository: restore the whole of it, without a run")
+    if (volume / ".aim/meta/chunks" / run).exists():
+        raise Refusal(f"run {run} is there: nothing is overwritten; delete it in the UI first")
+
+
+def _holds(volume: Path) -> list[Hold]:
+    return [Hold(volume / name) for name in (LOCK, TRACKING_LOCK)]
+
+
+def _take(hold: Hold) -> None:
+    if not hold.take_now():
+        remedy = "scale its Deployment to 0, or write server.suspend; and restore again"
+        raise Refusal(f"the server on host {hold.holder} holds {hold.path}: {remedy}")
+    say(f"holds {hold.path}: a server that starts waits")

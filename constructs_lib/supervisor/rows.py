@@ -1,0 +1,74 @@
+"""Brings the rows of one run from a copied database back into a living one."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from . import Refusal
+
+_BUSY_SECONDS = 60
+
+
+def bring_back(copy: Path, living: Path, run: str) -> None:
+    """Insert a run with its name, description, experiment, tags and notes, all or nothing; no other row changes.
+
+    Args:
+        copy: the database of the copy.
+        living: that of the repository, in use.
+        run: its hash.
+
+    Raises:
+        Refusal: the copy does not list the run.
+    """
+    uri = f"{living.absolute().as_uri()}?mode=rw"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as database:
+        database.execute("ATTACH DATABASE ? AS copy", [str(copy)])
+        database.row_factory = sqlite3.Row
+        try:
+            with database:
+                _bring_back(database, run)
+        except sqlite3.Error as error:
+            raise Refusal(f"cannot add run {run} to {living}: {error}") from None
+
+
+def _bring_back(database: sqlite3.Connection, run: str) -> None:
+    found = _rows(database, "SELECT * FROM copy.run WHERE hash = ?", run)
+    if not found:
+        raise Refusal(f"the copy does not list run {run}: try another snapshot")
+    (row,) = found
+    if _rows(database, "SELECT id FROM main.run WHERE hash = ?", run):
+        return  # it was brought back before, and this was interrupted
+    former = row.pop("id")
+    row["experiment_id"] = _named(database, "experiment", row["experiment_id"])
+    new = _insert(database, "run", row)
+    # Aim leaves these of a deleted run, and SQLite gives its id to the next one
+    for table in ("run_tag", "note"):
+        database.execute(f"DELETE FROM main.{table} WHERE run_id = ?", [new])
+    for tag in _rows(database, "SELECT tag_id FROM copy.run_tag WHERE run_id = ?", former):
+        _insert(database, "run_tag", {"run_id": new, "tag_id": _named(database, "tag", tag["tag_id"])})
+    for note in _rows(database, "SELECT * FROM copy.note WHERE run_id = ?", former):
+        _insert(database, "note", {**note, "id": None, "run_id": new})
+
+
+def _named(database: sqlite3.Connection, table: str, former: int | None) -> int | None:
+    """The id of an experiment or a tag of the same name, which is made where it is gone."""
+    if former is None:
+        return None
+    (row,) = _rows(database, f"SELECT * FROM copy.{table} WHERE id = ?", former)
+    same = _rows(database, f"SELECT id FROM main.{table} WHERE name = ?", row["name"])
+    if same:
+        return int(same[0]["id"])
+    return _insert(database, table, {**row, "id": None})
+
+
+def _rows(database: sqlite3.Connection, question: str, *values: object) -> list[dict[str, Any]]:
+    return [dict(row) for row in database.execute(question, values)]
+
+
+def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    statement = f"INSERT INTO main.{table} ({columns}) VALUES ({marks})"
+    return int(database.execute(statement, [*row.values()]).lastrowid or 0)

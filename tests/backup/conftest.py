@@ -1,0 +1,86 @@
+"""Volumes with runs, and pods of backups on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import cdk8s
+import pytest
+
+from constructs_lib import AimBackup, AimRestore, BackupOptions, BackupTarget, BackupVolume, ExistingClaim, KeyRef
+from tests.harness.building import dynamic
+from tests.harness.jobs import Ended, Job
+from tests.harness.manifest_rules import Manifest
+from tests.harness.sandbox import own, skip
+from tests.supervisor.processes import client, done
+
+PASSWORD = KeyRef(name="backup", key="password")
+TO_CLAIM = BackupVolume(volume=ExistingClaim(name="copies"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backup:
+    """A backup of a volume, whose pods are run by the rendered manifests and the real restic.
+
+    Attributes:
+        chart: of its manifests.
+        construct: the backup.
+        runs: the volume of runs.
+        copies: the volume of copies.
+        others: further volumes by the names of their claims.
+        secrets: texts by `name/key`.
+    """
+
+    chart: cdk8s.Chart
+    construct: AimBackup
+    runs: Path
+    copies: Path
+    others: dict[str, Path] = dataclasses.field(default_factory=dict)
+    secrets: dict[str, str] = dataclasses.field(default_factory=lambda: {"backup/password": "correct horse"})
+
+    def job(self, name: str = "aim-backup", *, kind: str = "CronJob", chart: cdk8s.Chart | None = None) -> Job:
+        """One of its Jobs."""
+        manifests: list[Manifest] = list(cdk8s.Testing.synth(chart or self.chart))
+        volumes = {"aim-runs": self.runs, "copies": self.copies, **self.others}
+        return Job(manifests=manifests, kind=kind, name=name, volumes=volumes, secrets=self.secrets)
+
+    def copy(self) -> Ended:
+        """Make a copy."""
+        return self.job().run()
+
+    def restore(self, **options: str) -> Ended:
+        """Bring a copy back."""
+        app = cdk8s.App()
+        chart = cdk8s.Chart(app, "restore", namespace=self.chart.namespace)
+        backup = make(chart, target=self.construct.target)
+        AimRestore(chart, "restore", backup=backup, **options)
+        return self.job("aim-restore-", kind="Job", chart=chart).run()
+
+
+def make(chart: cdk8s.Chart, *, target: BackupTarget = TO_CLAIM) -> AimBackup:
+    """A backup of a dynamic volume; everything is read back each time."""
+    options = BackupOptions(password=PASSWORD, check_percent=100)
+    return AimBackup(chart, "backup", storage=dynamic(chart), target=target, options=options)
+
+
+@pytest.fixture
+def backup(chart: cdk8s.Chart, volume: Path, tmp_path: Path) -> Backup:
+    """A backup of an empty volume to a claim."""
+    if not shutil.which("restic"):
+        skip("no restic on PATH: Debian has it")
+    copies, fresh = tmp_path / "copies", tmp_path / "fresh"
+    for folder in (copies, fresh):
+        folder.mkdir()
+    own(copies, fresh)
+    return Backup(chart=chart, construct=make(chart), runs=volume, copies=copies, others={"fresh": fresh})
+
+
+@pytest.fixture
+def seeded(backup: Backup) -> Backup:
+    """A backup of a repository with three runs."""
+    done("prepare", backup.runs)
+    client("write", backup.runs, "--runs", 3)
+    own(*backup.runs.rglob("*"))
+    return backup

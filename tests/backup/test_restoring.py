@@ -1,0 +1,141 @@
+"""A copy comes back: into an empty volume, beside a repository that is kept, or one run of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from constructs_lib.supervisor.restoring import RESTORED
+from constructs_lib.supervisor.staging import RESTORING
+from tests.backup.conftest import Backup
+from tests.harness.sandbox import Pod, assert_all_there, own, running, training, wait_for
+from tests.supervisor.processes import client, done
+from tests.supervisor.test_staging import acknowledged, read
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = list(yaml.safe_load_all((ROOT / "dist/aim.k8s.yaml").read_text(encoding="utf-8")))
+
+
+def test_a_copy_made_while_writers_go_on_is_served_from_an_empty_volume(backup: Backup) -> None:
+    """Every acknowledged point is there; runs in progress are closed, and the server finds them all."""
+    with running(SERVER, backup.runs) as server, training(SERVER, backup.runs) as trainer:
+        server.await_ready()
+        trainer.client("acknowledge", "--points", 300)
+        wait_for(lambda: len(acknowledged(backup.runs)) >= 3, seconds=120, still=trainer)
+        steps = acknowledged(backup.runs)
+        copied = backup.copy()
+        assert copied.code == 0, copied.logs
+    restored = backup.restore(into="fresh")
+    assert restored.code == 0, restored.logs
+    assert "which were in progress and are closed; there was no repository before" in restored.last_line
+    found = read(backup.others["fresh"])
+    assert all(found[run]["points"] > step for run, step in steps.items())
+    assert all(run["ended"] for run in found.values())
+    with running(SERVER, backup.others["fresh"]) as server:
+        server.await_ready()
+        assert_all_there({run: each["points"] for run, each in found.items()}, server)
+
+
+def test_a_server_that_runs_is_not_replaced(seeded: Backup) -> None:
+    """The Job ends before it has downloaded anything, and names the way out."""
+    seeded.copy()
+    with running(SERVER, seeded.runs, host="aim-7") as server:
+        server.await_ready()
+        refused = seeded.restore()
+    assert (refused.container, refused.code) == ("admit", 1)
+    assert "the server on host aim-7 holds" in refused.last_line
+    assert "scale its Deployment to 0" in refused.last_line
+
+
+def test_the_former_repository_is_kept(seeded: Backup) -> None:
+    """What was there is moved aside, whole, and what was restored is in its place."""
+    seeded.copy()
+    copied = set(read(seeded.runs))
+    newer = client("write", seeded.runs, "--runs", 1)
+    own(*seeded.runs.rglob("*"))
+    restored = seeded.restore()
+    assert restored.code == 0, restored.logs
+    (kept,) = seeded.runs.glob(".aim-before-restore-*")
+    assert f"kept in /aim/{kept.name}" in restored.last_line
+    assert set(read(seeded.runs)) == copied
+    (seeded.runs / "former").mkdir()
+    kept.rename(seeded.runs / "former/.aim")
+    assert set(read(seeded.runs / "former")) == copied | newer.keys()
+    assert not (seeded.runs / RESTORED).exists()
+    assert not (seeded.runs / RESTORING).exists()
+
+
+def test_an_interrupted_restore_is_no_reason_to_begin_an_empty_repository(volume: Path) -> None:
+    """Between two renames there is no repository: a server that starts then refuses, until the restore is repeated."""
+    (volume / RESTORING).parent.mkdir()
+    (volume / RESTORING).touch()
+    assert "a restore was interrupted" in done("prepare", volume)["refused"]
+    assert not (volume / ".aim").exists()
+
+
+def details(volume: Path, run: str) -> dict[str, Any]:
+    """What the database has of a run."""
+    with contextlib.closing(sqlite3.connect(volume / ".aim/run_metadata.sqlite")) as database:
+        question = """SELECT run.name, run.description, run.created_at, experiment.name, note.content, tag.name
+            FROM run LEFT JOIN experiment ON experiment.id = run.experiment_id LEFT JOIN note ON note.run_id = run.id
+            LEFT JOIN run_tag ON run_tag.run_id = run.id LEFT JOIN tag ON tag.id = tag_id WHERE run.hash = ?"""
+        return {"rows": database.execute(question, [run]).fetchall(), **read(volume).get(run, {})}
+
+
+def describe(volume: Path, run: str) -> None:
+    """Give a run a name, a tag and a note, as people do in the UI."""
+    with contextlib.closing(sqlite3.connect(volume / ".aim/run_metadata.sqlite")) as database:
+        database.execute("UPDATE run SET name = 'the best', description = 'of all' WHERE hash = ?", [run])
+        (number,) = database.execute("SELECT id FROM run WHERE hash = ?", [run]).fetchone()
+        database.execute("INSERT INTO tag (id, uuid, name) VALUES (7, 'u', 'good')")
+        database.execute("INSERT INTO run_tag (run_id, tag_id) VALUES (?, 7)", [number])
+        database.execute("INSERT INTO note (content, run_id) VALUES ('keep it', ?)", [number])
+        database.commit()
+
+
+def test_one_run_comes_back_into_a_living_repository(seeded: Backup) -> None:
+    """Deleted in the UI, it is there again with all that it had, while the server goes on and finds it."""
+    run, *others = sorted(read(seeded.runs))
+    describe(seeded.runs, run)
+    before = details(seeded.runs, run)
+    assert seeded.copy().code == 0
+    with running(SERVER, seeded.runs) as server:
+        server.await_ready()
+        assert "good" in str(before["rows"])
+        assert "nothing is overwritten" in seeded.restore(run=run).last_line
+        delete(server, run)
+        assert details(seeded.runs, run) == {"rows": []}
+        brought = seeded.restore(run=run)
+        assert brought.code == 0, brought.logs
+        assert brought.last_line == f"aim-supervisor: brought run {run} back"
+        assert_all_there({run: before["points"]}, server)
+    assert details(seeded.runs, run) == before
+    assert set(read(seeded.runs)) == {run, *others}
+
+
+def delete(server: Pod, run: str) -> None:
+    """Delete a run as the UI does."""
+    code = (
+        f"import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:43800/api/runs/{run}/', method='DELETE'))"
+    )
+    process = server.start("python3", "-c", code)
+    assert process.wait(60) == 0
+
+
+def test_points_that_were_half_written_are_removed_from_a_run_that_is_closed(seeded: Backup) -> None:
+    """Aim would take every later point for its neighbour's for ever."""
+    run = min(read(seeded.runs))
+    (seeded.runs / ".aim/meta/progress" / run).touch()
+    before = done("values", seeded.runs, "--run", run)["values"]
+    assert done("tear", seeded.runs, "--run", run)["torn"]
+    assert done("values", seeded.runs, "--run", run)["values"] != before[1:]
+    own(*seeded.runs.rglob("*"))
+    seeded.copy()
+    restored = seeded.restore()
+    assert restored.code == 0, restored.logs
+    assert f"closed run {run}, without 1 half-written points" in restored.logs, restored.logs
+    assert done("values", seeded.runs, "--run", run) == {"values": before[1:]}
