@@ -15,6 +15,8 @@ CHEAP = "/api/projects/pinned-sequences"
 SEARCH = "/api/runs/search/metric/?p=500&q=metric.name%20%3D%3D%20%22loss%22"
 SEARCHES = 3
 SECONDS = 5
+SMALL_CALLS = 5
+"""A second, as by users who look at something else meanwhile."""
 
 
 class Connection:
@@ -22,7 +24,7 @@ class Connection:
 
     def __init__(self, path: str) -> None:
         """Connect; every question is for the same path."""
-        self._socket = socket.create_connection(("127.0.0.1", 43800), timeout=60)
+        self._socket = socket.create_connection(("127.0.0.1", 43800), timeout=600)
         self._file = self._socket.makefile("rb")
         self._question = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         self._begin = 0.0
@@ -91,9 +93,24 @@ def once(path: str) -> float:
     return milliseconds
 
 
-def searches() -> dict[str, float]:
+def each(*paths: str) -> list[float]:
+    """Seconds of one question after the other, each over a connection of its own."""
+    return [once(path) / 1000 for path in paths]
+
+
+def beside(path: str) -> list[float]:
+    """Seconds of a question while somebody else makes some small calls a second."""
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(once, path)
+        while not asked.done():
+            once(CHEAP)
+            time.sleep(1 / SMALL_CALLS)
+        return [asked.result() / 1000]
+
+
+def searches(path: str = SEARCH, seconds: str = str(SECONDS)) -> dict[str, float]:
     """What a probe waits for, over a connection of its own each time, while three searches run all the time."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + float(seconds)
 
     def until_the_end(path: str, pause: float) -> list[float]:
         durations = []
@@ -103,9 +120,9 @@ def searches() -> dict[str, float]:
         return durations
 
     with ThreadPoolExecutor() as pool:
-        searching = [pool.submit(until_the_end, SEARCH, 0) for _ in range(SEARCHES)]
+        searching = [pool.submit(until_the_end, path, 0) for _ in range(SEARCHES)]
         probes = until_the_end(CHEAP, 0.05)
-        durations = [duration for each in searching for duration in each.result()]
+        durations = [duration for done in searching for duration in done.result()]
     found = {"probe p50 ms": _part(probes, 0.5), "probe p99 ms": _part(probes, 0.99)}
     return found | {"search p50 ms": _part(durations, 0.5)}
 
@@ -115,4 +132,4 @@ def _part(values: list[float], part: float) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"cheap": cheap, "searches": searches}[sys.argv[1]]()))
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

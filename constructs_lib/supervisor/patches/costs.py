@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import re
 import threading
+import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any, Callable
 
 _STEPS = 100_000
 """Of all loops of an evaluation: some tens of milliseconds."""
+
+_SEARCH_SECONDS = 30.0
+"""Of a processor, for all evaluations of one search; a usual query takes some tenths of a second for thousands."""
 
 _LONGEST = 10_000
 """Characters or items that one operation may repeat or pad to."""
@@ -18,15 +24,39 @@ _BITS = 10_000
 """Of an integer that is multiplied, raised or shifted."""
 
 _budget = threading.local()
+_spent: ContextVar[list[float] | None] = ContextVar("spent", default=None)
+"""Seconds of the request that this context belongs to."""
 
 
 class RefusedError(Exception):
     """A query reads, calls or costs more than a query may."""
 
 
-def begin_evaluation() -> None:
-    """Give the evaluation that begins in this thread all its steps."""
-    _budget.left = _STEPS
+class TooCostlyError(Exception):
+    """A search has cost more than a search may, and ends: to go on without a part of the runs would hide them."""
+
+
+def begin_search() -> None:
+    """Give the request that begins in this context all its seconds."""
+    _spent.set([0.0])
+
+
+@contextlib.contextmanager
+def evaluation() -> Iterator[None]:
+    """Give an evaluation all its steps, and count its time for the search that it is part of.
+
+    Raises:
+        TooCostlyError: the search has no time left.
+    """
+    spent = _spent.get()
+    if spent and spent[0] > _SEARCH_SECONDS:
+        raise TooCostlyError(f"a search may evaluate its query for {_SEARCH_SECONDS:.0f} s of a processor")
+    _budget.left, begin = _STEPS, time.thread_time()
+    try:
+        yield
+    finally:
+        if spent:
+            spent[0] += time.thread_time() - begin
 
 
 def iterate(things: Any) -> Iterator[Any]:

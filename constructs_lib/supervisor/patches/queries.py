@@ -109,8 +109,8 @@ def _bound_evaluations(kind: Any) -> None:
     check = getattr(kind.check, "__wrapped__", kind.check)
 
     def check_within_bounds(self: Any, **values: Any) -> Any:
-        costs.begin_evaluation()
-        return check(self, **values)
+        with costs.evaluation():
+            return check(self, **values)
 
     check_within_bounds.__wrapped__ = check  # type: ignore[attr-defined]
     kind.check = check_within_bounds
