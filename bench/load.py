@@ -16,6 +16,8 @@ CHEAP = "/api/projects/pinned-sequences"
 SEARCH = "/api/runs/search/metric/?p=500&q=metric.name%20%3D%3D%20%22loss%22"
 SEARCHES = 3
 SECONDS = 5
+SMALL_CALLS = 5
+"""A second, as by users who look at something else meanwhile."""
 
 
 class Connection:
@@ -23,7 +25,7 @@ class Connection:
 
     def __init__(self, path: str, port: int = 43800, headers: str = "Host: localhost\r\n") -> None:
         """Connect; every question is for the same path."""
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=600)
         self._file = self._socket.makefile("rb")
         self._question = f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode()
         self._begin = 0.0
@@ -57,12 +59,12 @@ class Connection:
         return 1000 * (time.perf_counter() - self._begin)
 
 
-def cheap(*where: Any) -> dict[str, float]:
+def cheap(port: str = "43800", *headers: str) -> dict[str, float]:
     """The same cheap question over eight connections at once, several times: one worker may get most of them."""
     latencies: list[float] = []
     begin = time.perf_counter()
     for _ in range(TURNS):
-        latencies += _over_connections(1000, *where)
+        latencies += _over_connections(1000, int(port), *headers)
     rate = len(latencies) / (time.perf_counter() - begin)
     return {"requests a second": rate, "p50 ms": _part(latencies, 0.5), "p99 ms": _part(latencies, 0.99)}
 
@@ -92,9 +94,24 @@ def once(path: str) -> float:
     return milliseconds
 
 
-def searches() -> dict[str, float]:
+def each(*paths: str) -> list[float]:
+    """Seconds of one question after the other, each over a connection of its own."""
+    return [once(path) / 1000 for path in paths]
+
+
+def beside(path: str) -> list[float]:
+    """Seconds of a question while somebody else makes some small calls a second."""
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(once, path)
+        while not asked.done():
+            once(CHEAP)
+            time.sleep(1 / SMALL_CALLS)
+        return [asked.result() / 1000]
+
+
+def searches(path: str = SEARCH, seconds: str = str(SECONDS)) -> dict[str, float]:
     """What a probe waits for, over a connection of its own each time, while three searches run all the time."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + float(seconds)
 
     def until_the_end(path: str, pause: float) -> list[float]:
         durations = []
@@ -104,9 +121,9 @@ def searches() -> dict[str, float]:
         return durations
 
     with ThreadPoolExecutor() as pool:
-        searching = [pool.submit(until_the_end, SEARCH, 0) for _ in range(SEARCHES)]
+        searching = [pool.submit(until_the_end, path, 0) for _ in range(SEARCHES)]
         probes = until_the_end(CHEAP, 0.05)
-        durations = [duration for each in searching for duration in each.result()]
+        durations = [duration for done in searching for duration in done.result()]
     found = {"probe p50 ms": _part(probes, 0.5), "probe p99 ms": _part(probes, 0.99)}
     return found | {"search p50 ms": _part(durations, 0.5)}
 
@@ -116,7 +133,4 @@ def _part(values: list[float], part: float) -> float:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "searches":
-        print(json.dumps(searches()))
-    else:  # a port and headers may follow
-        print(json.dumps(cheap(*map(int, sys.argv[2:3]), *sys.argv[3:])))
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

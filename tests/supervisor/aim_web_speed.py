@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import gc
+import importlib
 import json
 import os
 import shutil
@@ -47,6 +48,11 @@ PAGES = [
 METRICS = {"path": "/api/runs/search/metric/", "query": "metric.name == 'loss'"}
 RUNS = {"path": "/api/runs/search/run/", "query": "run.hparams.number >= 0"}
 SMALL = {"path": "/api/projects/pinned-sequences/", "query": ""}
+EXCLUDING = {
+    "path": "/api/runs/search/metric/",
+    "query": "sum(1 for n in range(20) if ('x' * 9999).split('x')) + run.hparams.number < 0 and metric.name == 'loss'",
+}
+"""A search that takes some milliseconds for each run, and finds none."""
 
 
 def write(options: argparse.Namespace) -> None:
@@ -139,6 +145,7 @@ async def observe(options: argparse.Namespace, app: Any, watch: Watch) -> dict[s
     seen["stores opened in turn"] = watch.opened_in("seqs/chunks", thread="MainThread")
     seen["messages"] = found["messages"]
     seen["runs read beside small requests"] = await _beside_small_requests(app, watch)
+    seen["small requests answered beside a search"] = await _answered_beside(app, EXCLUDING)
     renamed, deleted = {"query": "run.name == 'new'"}, {"query": "run.name == 'run 7'"}
     change = "UPDATE run SET name = 'new' WHERE name = 'run 5'"
     seen["renamed run found"] = await _found(app, renamed, lambda: _change(options.repository, change))
@@ -169,6 +176,26 @@ async def _beside_small_requests(app: Any, watch: Watch) -> int:
         await request(app, SMALL)
         await asyncio.sleep(0)  # a small request waits for nothing
     return watch.counts["runs read"]
+
+
+async def _answered_beside(app: Any, question: dict[str, Any]) -> int:
+    """How many small requests are answered while a search runs, one after the other."""
+    search, answered = asyncio.ensure_future(request(app, question)), 0
+    while not search.done():
+        await request(app, SMALL)
+        await asyncio.sleep(0)  # a small request waits for nothing
+        answered += 1
+    return answered
+
+
+async def spend_too_much(options: argparse.Namespace, app: Any) -> dict[str, Any]:
+    """Search for longer than a search may."""
+    costs = vars(importlib.import_module("supervisor.patches.costs")) if options.patched else {}
+    bound = costs.pop("_SEARCH_SECONDS", None)
+    costs["_SEARCH_SECONDS"] = 0.01
+    seen = {"costly search": (await request(app, EXCLUDING)).get("error")}
+    costs["_SEARCH_SECONDS"] = bound
+    return seen
 
 
 async def _found(app: Any, question: dict[str, Any], change: Callable[[], None]) -> list[bool]:
@@ -249,16 +276,18 @@ def main(options: argparse.Namespace) -> None:
     """Watch an application."""
     if options.patched:
         from supervisor.patches.indexing import protect_index
+        from supervisor.patches.queries import restrict_queries
         from supervisor.patches.web import speed_up_web
 
         protect_index()
+        restrict_queries()
         speed_up_web()
     watch = Watch()
     from aim.web.run import app
 
     async def all_of_it() -> dict[str, Any]:
         seen = await observe(options, app, watch)
-        for look in (settle, look_at_readability, write_to_locked):
+        for look in (spend_too_much, settle, look_at_readability, write_to_locked):
             seen |= await look(options, app)
         return seen
 

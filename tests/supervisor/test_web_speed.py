@@ -102,6 +102,20 @@ def test_a_search_does_not_begin_anew_when_others_ask_for_trifles(seen: tuple[Se
     assert patched == 0
 
 
+def test_small_requests_are_answered_beside_a_search(seen: tuple[Seen, Seen]) -> None:
+    """A search of sequences does not pause before a run that its query does not exclude."""
+    bare, patched = (each["small requests answered beside a search"] for each in seen)
+    assert bare < 5
+    assert patched > RUNS / 4
+
+
+def test_a_search_has_a_bound_and_then_fails(seen: tuple[Seen, Seen]) -> None:
+    """An answer without the runs that were left would look complete."""
+    bare, patched = (each["costly search"] for each in seen)
+    assert bare is None
+    assert "TooCostlyError" in patched
+
+
 @pytest.mark.parametrize(
     ("what", "found"),
     [
@@ -129,29 +143,16 @@ def test_a_search_fails_at_the_run_that_cannot_be_read(seen: tuple[Seen, Seen]) 
     assert "CURRENT" in patched[2] or "MANIFEST" in patched[2]
 
 
-class Sequences:
-    """Of a run that has none that a search is looking for."""
-
-    run = None
-
-    def iter(self) -> list[Any]:
-        """Give them."""
-        return []
-
-
-class Search:
-    """Fails at the sixth run."""
-
-    def iter_runs(self) -> Iterator[tuple[Sequences, int]]:
-        """Give the runs."""
-        for number in range(5):
-            yield Sequences(), number
-        raise ValueError("cannot be read")
+def failing() -> Iterator[tuple[None, int]]:
+    """Five runs without sequences, and then one that cannot be read."""
+    for number in range(5):
+        yield None, number
+    raise ValueError("cannot be read")
 
 
 def test_looking_ahead_does_not_let_a_search_fail_earlier() -> None:
     """Runs before the one that fails are given first."""
-    runs = ReadAhead(Search()).iter_runs()
+    runs = ReadAhead(failing()).iter_runs()
     assert [next(runs)[1] for _ in range(5)] == list(range(5))
     with pytest.raises(ValueError, match="cannot be read"):
         next(runs)

@@ -6,14 +6,14 @@ size: no operation can then be given much more than an evaluation could make.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import re
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any, Callable
-
-from .. import say
 
 _STEPS = 100_000
 """Of an evaluation: items that loops go over, and items, characters and digits of values that it makes."""
@@ -24,11 +24,11 @@ _CHARACTERS, _DIGITS = 16, 64
 _SECONDS = 0.5
 """CPU time of an evaluation; those that people write take some 0.00002."""
 
-_SECONDS_OF_SEARCH = 30.0
-"""CPU time of all evaluations of a search."""
-
 _UNCHECKED = 32
 """Values that are made between two looks at the clock."""
+
+_SEARCH_SECONDS = 30.0
+"""Of a processor, for all evaluations of one search; a usual query takes some tenths of a second for thousands."""
 
 _LONGEST = 10_000
 """Characters or items that one operation may repeat or pad to."""
@@ -40,33 +40,40 @@ _MODULAR_BITS, _MODULAR_STEPS = 1_000, 10_000
 """Of the integers of `pow(base, exp, mod)`, which takes some 10 ms then; and its charge."""
 
 _budget = threading.local()
+_spent: ContextVar[list[float] | None] = ContextVar("spent", default=None)
+"""Seconds of the request that this context belongs to."""
 
 
 class RefusedError(Exception):
     """A query reads, calls or costs more than a query may."""
 
 
-class Search:
-    """The budget of a search, whose query is evaluated once for each run or sequence."""
+class TooCostlyError(Exception):
+    """A search has cost more than a search may, and ends: to go on without a part of the runs would hide them."""
 
-    def __init__(self) -> None:
-        self._spent = 0.0
 
-    def evaluate(self, evaluation: Callable[[], bool]) -> bool:
-        """Evaluate with a budget of its own; once that of the search is spent, nothing more is found."""
-        if self._spent > _SECONDS_OF_SEARCH:
-            return False
-        begin = time.thread_time()
-        _budget.left, _budget.until, _budget.unchecked = _STEPS, begin + _SECONDS, _UNCHECKED
-        try:
-            return evaluation()
-        finally:
-            self._spend(time.thread_time() - begin)
+def begin_search() -> None:
+    """Give the request that begins in this context all its seconds."""
+    _spent.set([0.0])
 
-    def _spend(self, seconds: float) -> None:
-        self._spent += seconds
-        if self._spent > _SECONDS_OF_SEARCH:
-            say(f"a query has taken {_SECONDS_OF_SEARCH:g} s of CPU time: the search finds nothing more")
+
+@contextlib.contextmanager
+def evaluation() -> Iterator[None]:
+    """Give an evaluation all its steps, and count its time for the search that it is part of.
+
+    Raises:
+        TooCostlyError: the search has no time left.
+    """
+    spent = _spent.get()
+    if spent and spent[0] > _SEARCH_SECONDS:
+        raise TooCostlyError(f"a search may evaluate its query for {_SEARCH_SECONDS:.0f} s of a processor")
+    begin = time.thread_time()
+    _budget.left, _budget.until, _budget.unchecked = _STEPS, begin + _SECONDS, _UNCHECKED
+    try:
+        yield
+    finally:
+        if spent:
+            spent[0] += time.thread_time() - begin
 
 
 def built(value: Any) -> Any:

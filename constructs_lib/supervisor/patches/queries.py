@@ -16,7 +16,6 @@ import math
 import random
 from types import ModuleType
 from typing import Any, Callable
-from weakref import WeakKeyDictionary
 
 from . import costs
 from .costs import AMPLIFIERS, RefusedError
@@ -109,11 +108,10 @@ def _replace_namespace(namespace: dict[str, Any]) -> None:
 
 def _bound_evaluations(kind: Any) -> None:
     check = getattr(kind.check, "__wrapped__", kind.check)
-    searches: WeakKeyDictionary[Any, costs.Search] = WeakKeyDictionary()  # there is one query for each search
 
     def check_within_bounds(self: Any, **values: Any) -> Any:
-        search = searches.setdefault(self, costs.Search())
-        return search.evaluate(lambda: check(self, **values))
+        with costs.evaluation():
+            return check(self, **values)
 
     check_within_bounds.__wrapped__ = check  # type: ignore[attr-defined]
     kind.check = check_within_bounds

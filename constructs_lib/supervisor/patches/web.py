@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 from . import check_version
 from .asgi import Receive, Scope, Send
+from .costs import begin_search
 from .readable_runs import ReadableRuns
 from .runs_database import RunsDatabase, prepare_runs
 from .searches import speed_up_searches
@@ -95,6 +96,7 @@ class _Requests:
         """Answer a request with stores of its own, in the place of Aim's middleware."""
         opened, is_answered = _Opened(), False
         former = _opened.set(opened)
+        begin_search()
         self._begin()
         try:
             await app(scope, receive, send)
