@@ -28,7 +28,7 @@ class Health:
     """
 
     def __init__(self) -> None:
-        self.waiting_for = "the supervisor starts"
+        self.waiting_for = "the supervisor is starting"
         self.problem = "the server has not been asked yet"
         self.notes: dict[str, str] = {}
         self.started = False
@@ -64,7 +64,7 @@ class Health:
         return "" if self.started else self.waiting_for
 
     def _readyz(self) -> str:
-        return "the server stops" if self._stopping else self._startz() or self.problem
+        return "the server is stopping" if self._stopping else self._startz() or self.problem
 
     def _livez(self) -> str:
         silence = time.monotonic() - self._answered

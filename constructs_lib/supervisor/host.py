@@ -78,12 +78,12 @@ class Host:
 
     def run(self, sockets: list[Any]) -> None:
         """Serve; ends with a signal or a refusal."""
-        self._say(waiting_for="the repository is prepared")
+        self._say(waiting_for="preparing the repository")
         self._finish(self.family.fork("preparation", lambda: prepare(self.volume)))
         ready, told = os.pipe()
         self.indexer = self.family.fork("indexer", lambda: self._index(told))
         os.close(told)
-        self._say(waiting_for="the index is opened")
+        self._say(waiting_for="opening the index")
         self._await(ready)
         while not self.family.stopping:
             for slot in set(range(self.options.workers)) - set(self.workers.values()):
@@ -112,7 +112,7 @@ class Host:
                 raise Refusal(ended.end_of(status))
 
     def _await(self, ready: int) -> None:
-        """Wait until the indexer has said that it is ready, by closing its end of the pipe; or has ended."""
+        """Wait until the indexer has said that it is ready, by a byte in the pipe; or has ended."""
         os.set_blocking(ready, False)
         while not self.family.stopping:
             try:

@@ -50,8 +50,10 @@ class Server:
         asking = asyncio.ensure_future(self._ask())
         await self._unless_ended(self._serving.wait(), lost)
         locks.preparing = False
-        await self._unless_ended(asyncio.wait([asking, stale], return_when=asyncio.FIRST_COMPLETED), lost)
-        raise Refusal("the supervisor's own watch ended")
+        (ended, *_), _ = await self._unless_ended(
+            asyncio.wait([asking, stale], return_when=asyncio.FIRST_COMPLETED), lost
+        )
+        raise Refusal(f"the supervisor asks the server, or watches its locks, no more: {ended.exception()!r}")
 
     async def stop(self) -> None:
         """Let running queries finish and refuse new connections, and end the indexer."""
@@ -64,6 +66,7 @@ class Server:
         await in_thread(check_mount, self.path)
         await in_thread(check_writable, self.path, _NEEDED)
         former = await self.hold.take(self._wait_for)
+        self.health.waiting_for = "importing Aim"  # takes a minute on a tenth of a CPU
         locks = await in_thread(Locks, self.path)
         await in_thread(locks.remove_those_of, former)
         return locks

@@ -105,7 +105,7 @@ class Tracking:
         await in_thread(check_writable, self.path, _NEEDED)
         await self.await_room(FULL)  # for the lock file, too
         await self.hold.take(self._wait_for)
-        self.health.waiting_for = "Aim is imported"
+        self.health.waiting_for = "importing Aim"
         self._lost = asyncio.ensure_future(self.hold.watch())
 
     async def _serve(self, begin: Awaitable[object]) -> None:

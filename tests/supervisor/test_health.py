@@ -82,7 +82,7 @@ def test_a_server_that_stops_is_not_ready() -> None:
     health = Health()
     health.answered("")
     health.stop()
-    assert asked(health, "/readyz", "/livez") == [(503, "the server stops\n"), (200, "ok\n")]
+    assert asked(health, "/readyz", "/livez") == [(503, "the server is stopping\n"), (200, "ok\n")]
 
 
 def test_a_silent_server_is_alive_for_two_minutes(clock: list[float]) -> None:
