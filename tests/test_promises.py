@@ -12,9 +12,10 @@ from typing import Any
 import cdk8s
 import pytest
 
-from constructs_lib import AimNamespace
+from constructs_lib import AimNamespace, IngressOptions, ParentRef, RouteOptions
 from constructs_lib.supervisor.volume import LOCK
 from tests.harness.building import aim_server, storage
+from tests.harness.logins import by_password
 
 SELECTOR = {
     "app.kubernetes.io/name": "aim",
@@ -94,3 +95,22 @@ def test_where_the_runs_are(manifests: list[dict[str, Any]]) -> None:
     containers = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
     mounts = [{m["mountPath"]: m["name"] for m in container["volumeMounts"]} for container in containers]
     assert [mount["/aim"] for mount in mounts] == ["aim-runs", "aim-runs"]
+
+
+def test_what_a_login_and_an_exposure_are_called(chart: cdk8s.Chart) -> None:
+    """Policies of others may name the login's port; another name of a cookie logs everybody out."""
+    server = aim_server(chart, "server", storage=storage(chart), login=by_password())
+    server.add_tracking()
+    server.expose_via_ingress(IngressOptions(host="aim.example.com", default_certificate=True))
+    server.expose_via_route(RouteOptions(hostnames=["aim.example.com"], parents=[ParentRef(name="gateway")]))
+    manifests = list(cdk8s.Testing.synth(chart))
+    assert {of_kind(manifests, kind)["metadata"]["name"] for kind in ("Ingress", "HTTPRoute")} == {"aim"}
+    ports = {
+        port["name"]: (port["port"], port["targetPort"]) for port in of_kind(manifests, "Service")["spec"]["ports"]
+    }
+    assert ports == {"http": (80, 4180), "tracking": (53800, 4180)}
+    web, login, tracking = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert [each["name"] for each in (web, login, tracking)] == ["aim", "login", "tracking"]
+    assert {"--cookie-name=_aim_aim", "--proxy-prefix=/oauth2"} <= set(login["args"])
+    names = [each["metadata"]["name"] for each in manifests if each["kind"] == "ConfigMap"]
+    assert [re.sub(r"[0-9a-f]{10}$", "", name) for name in names] == ["aim-supervisor-", "aim-login-"]
