@@ -4,7 +4,8 @@
 #   make test                                         everything but lint, with the coverage of all but the supervisor
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
-#   make bench                                        what synthesis costs, and serving against the guide
+#   make bench [RUNS=200]                             what synthesis costs, and serving against the guide; or only the
+#                                                     part with so many runs, 2000 otherwise
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
 #   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
 #   make image IMAGE=name:tag [PUSH=1]                the container image; pushed, its digest is printed
@@ -47,7 +48,7 @@ lint: .venv/.dev
 	git grep --files-with-matches --extended-regexp '^#!.*sh$$' | xargs shellcheck tests/e2e/cluster/env.sh
 
 bench: .venv/.dev .venv-aim/bin/aim
-	@python -m bench
+	@RUNS="$${RUNS-}" python -m bench
 
 cluster:
 	@tests/e2e/cluster/up
