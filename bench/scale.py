@@ -174,7 +174,8 @@ def main() -> None:
     print(f"\n{RUNS} runs, two workers:                      ours    guide    ours / guide")
     for name, value in ours.items():
         print(f"{name:42} {value:8.2f} {guide[name]:8.2f} {value / guide[name]:10.2f}")
-    print(f"calls of our indexer to the file system in ten idle seconds: {looks(volume)}, with 200 runs {looks(store(200))}")
+    calls = looks(volume), looks(store(200))
+    print("calls of the indexer to the file system in ten idle seconds: {}, with 200 runs {}".format(*calls))
 
 
 if __name__ == "__main__":
