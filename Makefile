@@ -10,7 +10,8 @@
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
 #   make audit                                        checkov and kube-score: nothing found but what is answered
-#   make bench                                        what synthesis costs, and serving against the guide
+#   make bench [RUNS=200]                             what synthesis costs, and serving against the guide; or only the
+#                                                     part with so many runs, 2000 otherwise
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
 #   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
 #   make image IMAGE=name:tag [PUSH=1]                the container image; pushed, its digest is printed
@@ -77,7 +78,7 @@ audit: .venv/.dev
 		--ignore-test container-image-pull-policy,deployment-strategy,deployment-replicas | { grep -v '^.\(OK\|SKIPPED\)' || true; }
 
 bench: .venv/.dev .venv-aim/bin/aim
-	@python -m bench
+	@RUNS="$${RUNS-}" python -m bench
 
 cluster:
 	@tests/e2e/cluster/up

@@ -132,7 +132,10 @@ def run_churn(options: argparse.Namespace) -> None:
         run["number"] = choice.randrange(1_000_000)
         for step in range(choice.randrange(20)):
             run.track(step, name="loss")
+        # Aim stops its thread for check-ins without a lock: if the thread ends too early, `close` waits for ever
+        reporter, run._resources._checkins = run._checkins, None
         run.close()
+        reporter.stop_signal.set()
         mine = [*mine, run.hash] if not again else mine
     tell(churned=len(mine))
 

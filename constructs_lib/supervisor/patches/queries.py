@@ -110,8 +110,11 @@ def _bound_evaluations(kind: Any) -> None:
     check = getattr(kind.check, "__wrapped__", kind.check)
 
     def check_within_bounds(self: Any, **values: Any) -> Any:
-        with costs.evaluation():
+        begin = costs.begin_evaluation()
+        try:
             return check(self, **values)
+        finally:
+            costs.end_evaluation(begin)
 
     check_within_bounds.__wrapped__ = check  # type: ignore[attr-defined]
     kind.check = check_within_bounds
