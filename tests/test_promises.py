@@ -12,7 +12,8 @@ from typing import Any
 import cdk8s
 import pytest
 
-from constructs_lib import AimNamespace
+from constructs_lib import AimBackup, AimNamespace, BackupOptions, BackupVolume, ExistingClaim, KeyRef
+from constructs_lib.supervisor.staging import BACKUP
 from constructs_lib.supervisor.volume import LOCK
 from tests.harness.building import aim_server, storage
 
@@ -94,3 +95,15 @@ def test_where_the_runs_are(manifests: list[dict[str, Any]]) -> None:
     containers = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
     mounts = [{m["mountPath"]: m["name"] for m in container["volumeMounts"]} for container in containers]
     assert [mount["/aim"] for mount in mounts] == ["aim-runs", "aim-runs"]
+
+
+def test_the_names_of_a_backup(chart: cdk8s.Chart) -> None:
+    """Copies are found by them, and Jobs are made of the CronJobs by scripts of others."""
+    options = BackupOptions(password=KeyRef(name="backup", key="password"))
+    target = BackupVolume(volume=ExistingClaim(name="copies"))
+    AimBackup(chart, "backup", storage=storage(chart), target=target, options=options)
+    jobs = [each for each in cdk8s.Testing.synth(chart) if each["kind"] == "CronJob"]
+    assert [job["metadata"]["name"] for job in jobs] == ["aim-backup", "aim-drill"]
+    assert BACKUP == ".aim-backup"
+    script = jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["initContainers"][1]["command"][2]
+    assert "cd /aim/.aim-backup/copy\nrun backup --host aim --tag aim --ignore-inode --ignore-ctime .\n" in script

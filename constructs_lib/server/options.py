@@ -8,13 +8,14 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from constructs_lib.errors import require
+from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_annotations, check_deployment_name, check_object_name
 from constructs_lib.labels import check_extra_labels
 from constructs_lib.options import Port, check_bounds
 from constructs_lib.pods.options import PodOptions
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.supervisor_configmap import SupervisorSource, config_map_name
+from constructs_lib.server.metrics import MetricsOptions
 from constructs_lib.server.service import ServiceOptions
 from constructs_lib.server.urls import check_base_path, check_host_names
 from constructs_lib.storage.retention import check_same_wave
@@ -82,6 +83,8 @@ class ServerOptions(PodOptions):
     resources: Resources = DEFAULT_RESOURCES
     """Requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU. Where they say nothing
     of ephemeral-storage, 100Mi to 1Gi are added: the server has a /tmp of its own."""
+    metrics: MetricsOptions | None = field(default=None, metadata={"bare": True})
+    """Metrics for Prometheus: `metrics: {}`. Default: nobody may ask for them."""
     allow_anonymous: bool = False
     """Required to be true for NodePort and LoadBalancer, which then admit every address: Aim has no login. A ClusterIP
     Service stays as it is. Default: false."""
@@ -110,6 +113,9 @@ class ServerOptions(PodOptions):
         check_host_names("allowed_hosts", self.allowed_hosts)
         self.service.check()
         self.resources.check()
+        with below("metrics"):
+            if self.metrics:
+                self.metrics.check()
         self._check_names()
         check_extra_labels(self.labels)
         check_annotations("annotations", self.annotations)

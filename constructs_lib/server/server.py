@@ -24,6 +24,7 @@ from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
 from constructs_lib.recording.variable import check_unset, set_repository
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.server.front import Front
+from constructs_lib.server.metrics import METRICS, admit_metrics, make_pod_monitor
 from constructs_lib.server.options import DEFAULT_SERVER, DEFAULT_TRACKING, ServerOptions, TrackingOptions
 from constructs_lib.server.tracking import AimTracking, Neighbour
 from constructs_lib.storage.storage import AimStorage
@@ -234,6 +235,10 @@ class AimServer(Construct):
         if service.exposed:
             self.exposure.ways.append(("service.type", service.type))
         self.allow_from(*default_peers(self, exposed=service.exposed))
+        if plan.options.metrics:
+            metadata = self._metadata(plan.deployment)
+            admit_metrics(self, options=plan.options.metrics, rules=self._rules, port=HEALTH_PORT)
+            make_pod_monitor(self, options=plan.options.metrics, metadata=metadata, selector=self._selector)
 
     def _make_deployment(self) -> kplus.Deployment:
         options = self._plan.options
@@ -315,7 +320,7 @@ def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
         container="aim",
         port_name="http",
         port=PORT,
-        health_name="health",
+        health_name=METRICS if options.metrics else "health",
         health_port=HEALTH_PORT,
         base_path=options.base_path,
         arguments=("--workers", str(options.workers), *hosts),
