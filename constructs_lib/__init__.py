@@ -26,6 +26,7 @@ from constructs_lib.pods.scheduling import HostAlias, Toleration
 from constructs_lib.pods.security import harden, pod_security_context
 from constructs_lib.pods.supervisor_configmap import SupervisorSource
 from constructs_lib.recording.attach import attach
+from constructs_lib.server.metrics import MetricsOptions
 from constructs_lib.server.options import (
     DEFAULT_RESOURCES,
     DEFAULT_TRACKING_RESOURCES,
@@ -81,6 +82,7 @@ __all__ = [
     "KeyRef",
     "Login",
     "LoginOptions",
+    "MetricsOptions",
     "NfsExport",
     "OidcEndpoints",
     "OidcOptions",

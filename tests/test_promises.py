@@ -12,7 +12,18 @@ from typing import Any
 import cdk8s
 import pytest
 
-from constructs_lib import AimNamespace, IngressOptions, ParentRef, RouteOptions
+from constructs_lib import (
+    AimBackup,
+    AimNamespace,
+    BackupOptions,
+    BackupVolume,
+    ExistingClaim,
+    IngressOptions,
+    KeyRef,
+    ParentRef,
+    RouteOptions,
+)
+from constructs_lib.supervisor.staging import BACKUP
 from constructs_lib.supervisor.volume import LOCK
 from tests.harness.building import aim_server, storage
 from tests.harness.logins import by_password
@@ -114,3 +125,15 @@ def test_what_a_login_and_an_exposure_are_called(chart: cdk8s.Chart) -> None:
     assert {"--cookie-name=_aim_aim", "--proxy-prefix=/oauth2"} <= set(login["args"])
     names = [each["metadata"]["name"] for each in manifests if each["kind"] == "ConfigMap"]
     assert [re.sub(r"[0-9a-f]{10}$", "", name) for name in names] == ["aim-supervisor-", "aim-login-"]
+
+
+def test_the_names_of_a_backup(chart: cdk8s.Chart) -> None:
+    """Copies are found by them, and Jobs are made of the CronJobs by scripts of others."""
+    options = BackupOptions(password=KeyRef(name="backup", key="password"))
+    target = BackupVolume(volume=ExistingClaim(name="copies"))
+    AimBackup(chart, "backup", storage=storage(chart), target=target, options=options)
+    jobs = [each for each in cdk8s.Testing.synth(chart) if each["kind"] == "CronJob"]
+    assert [job["metadata"]["name"] for job in jobs] == ["aim-backup", "aim-drill"]
+    assert BACKUP == ".aim-backup"
+    script = jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["initContainers"][1]["command"][2]
+    assert "cd /aim/.aim-backup/copy\nrun backup --host aim --tag aim --ignore-inode --ignore-ctime .\n" in script

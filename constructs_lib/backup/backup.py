@@ -25,6 +25,7 @@ from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.options import StorageOptions
+from constructs_lib.storage.retention import DESCRIPTION, retention_annotations
 from constructs_lib.storage.storage import AimStorage
 
 BACKUP = "backup"
@@ -38,6 +39,9 @@ COPY_FOLDER = "/copy"
 _AMD64 = {"kubernetes.io/arch": "amd64"}
 _STARTING_DEADLINE = cdk8s.Duration.hours(1)
 """A copy that could not begin in time, as the control plane was away, is made up for within this."""
+
+_NOMINAL_SIZE = "1Ti"
+"""Of an NFS export: Kubernetes matches the claim by it."""
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
 
@@ -125,7 +129,8 @@ class AimBackup(Construct):
         volume = f"{self.storage.namespace}.{claim}" if source.volume else None
         named = StorageOptions(access_mode="ReadWriteMany", owner=self.storage.owner or "ClusterAssigned")
         if not source.existing_claim:
-            named = replace(named, size=self._plan.size, claim_name=claim, volume_name=volume)
+            described = {DESCRIPTION: retention_annotations("The volume that copies of the runs are on.")[DESCRIPTION]}
+            named = replace(named, size=_NOMINAL_SIZE, claim_name=claim, volume_name=volume, annotations=described)
         return AimStorage(self, "Target", source=source, name=self.name, options=named)
 
     def _make_copying(self) -> kplus.CronJob:
@@ -212,7 +217,6 @@ class _Plan:
 
     name: str
     options: BackupOptions
-    size: str
     entries: Sequence[Entry]
 
 
@@ -232,7 +236,7 @@ def _plan(chart: cdk8s.Chart, storage: AimStorage, target: BackupTarget, name: s
     require(reached, "allow_to", list(options.allow_to), remedy)
     if options.node_selector is None:
         options = replace(options, node_selector=_AMD64)
-    return _Plan(name=name, options=options, size="1Ti", entries=_entries(storage, name))
+    return _Plan(name=name, options=options, entries=_entries(storage, name))
 
 
 def _check_apart(storage: AimStorage, target: BackupTarget) -> None:

@@ -16,6 +16,7 @@ from constructs_lib.options import Port, check_bounds
 from constructs_lib.pods.options import PodOptions
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.supervisor_configmap import SupervisorSource, config_map_name
+from constructs_lib.server.metrics import MetricsOptions
 from constructs_lib.server.service import ServiceOptions
 from constructs_lib.server.urls import check_base_path, check_host_names
 from constructs_lib.storage.retention import check_same_wave
@@ -88,6 +89,8 @@ class ServerOptions(PodOptions):
     resources: Resources = DEFAULT_RESOURCES
     """Requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU. Where they say nothing
     of ephemeral-storage, 100Mi to 1Gi are added: the server has a /tmp of its own."""
+    metrics: MetricsOptions | None = field(default=None, metadata={"bare": True})
+    """Metrics for Prometheus: `metrics: {}`. Default: nobody may ask for them."""
     allow_anonymous: bool = False
     """Let the server be reached from outside without a `login`, by NodePort, LoadBalancer, Ingress or HTTPRoute. A
     ClusterIP Service alone stays as it is. Default: false."""
@@ -119,6 +122,9 @@ class ServerOptions(PodOptions):
             with below("login"):
                 self.login.check()
         self.resources.check()
+        with below("metrics"):
+            if self.metrics:
+                self.metrics.check()
         self._check_names()
         check_extra_labels(self.labels)
         check_annotations("annotations", self.annotations)

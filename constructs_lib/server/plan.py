@@ -14,6 +14,7 @@ from constructs_lib.pods.aim_containers import Role
 from constructs_lib.pods.image import ImageOptions
 from constructs_lib.pods.supervisor_configmap import config_map_name
 from constructs_lib.registry import Entry
+from constructs_lib.server.metrics import METRICS
 from constructs_lib.server.options import ServerOptions
 from constructs_lib.storage.storage import AimStorage
 
@@ -85,7 +86,7 @@ def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
         container="aim",
         port_name="http",
         port=PORT,
-        health_name="health",
+        health_name=METRICS if options.metrics else "health",
         health_port=HEALTH_PORT,
         base_path=options.base_path,
         arguments=("--workers", str(options.workers), *hosts),

@@ -28,6 +28,7 @@ from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.recording.connect import connect
 from constructs_lib.registry import check_free, take
 from constructs_lib.server.front import Front
+from constructs_lib.server.metrics import admit_metrics, make_pod_monitor
 from constructs_lib.server.options import DEFAULT_SERVER, DEFAULT_TRACKING, ServerOptions, TrackingOptions
 from constructs_lib.server.outside import Inside, Outside
 from constructs_lib.server.plan import resolve
@@ -279,6 +280,10 @@ class AimServer(Construct):
         self.allow_from(*default_peers(self, exposed=service.exposed))
         if login and login.oidc:
             self._reach(login.oidc)
+        if plan.options.metrics:
+            metadata = self._metadata(plan.deployment)
+            admit_metrics(self, options=plan.options.metrics, rules=self._rules, port=plan.role.health_port)
+            make_pod_monitor(self, options=plan.options.metrics, metadata=metadata, selector=self._selector)
 
     def _reach(self, provider: OidcOptions) -> None:
         """Let the pod ask the provider of a login."""

@@ -20,6 +20,8 @@ Sources: https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/, .../
 https://fluxcd.io/flux/components/kustomize/kustomizations/#controlling-garbage-collection
 """
 
+DESCRIPTION = "kubernetes.io/description"
+
 _DELETING = ("argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/", "helm.sh/")
 """Prefixes of labels and annotations that can have an object deleted: as a hook, or to replace it by force."""
 
@@ -43,4 +45,4 @@ def check_same_wave(option: str, annotations: Mapping[str, str]) -> None:
 def retention_annotations(reason: str) -> dict[str, str]:
     """Make the annotations of an object that must outlive its server; `kubectl describe` shows the reason."""
     left_by = f"Left alone by Argo CD, by Flux and by kubectl delete -l {COMPONENT}!={STORAGE}: delete it by name."
-    return {**RETENTION_ANNOTATIONS, "kubernetes.io/description": f"{reason} {left_by}"}
+    return {**RETENTION_ANNOTATIONS, DESCRIPTION: f"{reason} {left_by}"}

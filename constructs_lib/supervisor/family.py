@@ -45,6 +45,13 @@ class Member:
         return f"the {self.role} ended with exit code {os.WEXITSTATUS(status)}: {reason or 'it gave no reason'}"
 
 
+def cause_of(status: int) -> str:
+    """What ended a process, in few words, by its wait status."""
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"exit code {os.WEXITSTATUS(status)}"
+
+
 class Family:
     """The processes that this one has forked.
 

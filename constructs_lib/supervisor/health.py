@@ -7,6 +7,7 @@ import contextlib
 import time
 from typing import Callable
 
+from .metrics import STATES, Metrics
 from .sockets import bind
 
 SILENCE_SECONDS = 120
@@ -25,6 +26,7 @@ class Health:
         problem: why it is not ready; empty when it is.
         notes: what else a person would like to know, by subject.
         started: whether the server has answered once.
+        metrics: for Prometheus.
     """
 
     def __init__(self) -> None:
@@ -32,6 +34,7 @@ class Health:
         self.problem = "the server has not been asked yet"
         self.notes: dict[str, str] = {}
         self.started = False
+        self.metrics = Metrics()
         self._answered = time.monotonic()
         self._stopping = False
 
@@ -51,7 +54,7 @@ class Health:
         self.problem = problem
 
     async def listen(self, port: int) -> list[asyncio.AbstractServer]:
-        """Serve `/startz`, `/readyz` and `/livez` on every address; port 0 serves nothing.
+        """Serve `/startz`, `/readyz`, `/livez` and `/metrics` on every address; port 0 serves nothing.
 
         Raises:
             Refusal: the port is taken.
@@ -71,6 +74,14 @@ class Health:
         silent = self.started and silence > SILENCE_SECONDS
         return f"no answer from the server for {silence:.0f} s: {self.problem}" if silent else ""
 
+    def _metrics(self) -> str:
+        ready = "stopping" if self._stopping else "unready" if self.problem else "ready"
+        state = ready if self.started or self._stopping else "starting"
+        for each in STATES:
+            self.metrics.set("aim_state", each == state, state=each)
+        self.metrics.set("aim_up", self.started and not self.problem)
+        return self.metrics.text()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ignored = (OSError, LookupError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError)
         with contextlib.closing(writer), contextlib.suppress(*ignored):
@@ -85,15 +96,17 @@ class Health:
             "/livez": self._livez,
         }
         page = pages.get(path.partition("?")[0])
+        if path.partition("?")[0] == "/metrics":
+            return _response("200 OK", self._metrics())
         if not page:
-            return _response("404 Not Found", f"there are {', '.join(pages)}")
+            return _response("404 Not Found", f"there are {', '.join([*pages, '/metrics'])}")
         reason = page()
         notes = "".join(f"\n{subject}: {note}" for subject, note in self.notes.items())
         return _response("503 Service Unavailable" if reason else "200 OK", (reason or "ok") + notes)
 
 
 def _response(status: str, text: str) -> bytes:
-    body = f"{text}\n".encode()
+    body = f"{text.rstrip()}\n".encode()
     head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}"
     return f"{head}\r\nConnection: close\r\n\r\n".encode() + body
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import Refusal, say
 from .child import report
-from .family import Family, Member
+from .family import Family, Member, cause_of
 from .index import index
 from .patches import check_version
 from .patches.indexing import protect_index
@@ -129,7 +129,7 @@ class Host:
         index(
             self.volume,
             ready=lambda: os.write(told, b"r"),
-            progress=lambda status: self._say(index=str(status)),
+            progress=lambda status: self._say(index=str(status), runs=status.metrics),
             stopping=stopping,
         )
 
@@ -168,6 +168,7 @@ class Host:
             raise Refusal(f"workers end as soon as they begin: {reason}")
         if status:
             say(f"{reason}; it is replaced")
+            self._say(worker_ended=cause_of(status))
 
 
 class Heartbeats:

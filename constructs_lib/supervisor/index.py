@@ -66,6 +66,12 @@ class Status:
     waiting: int = 0
     unreadable: int = 0
 
+    @property
+    def metrics(self) -> dict[str, int]:
+        """The numbers, by the names of their metrics."""
+        names = {"aim_runs": self.runs, "aim_runs_running": self.running}
+        return {**names, "aim_runs_waiting": self.waiting, "aim_runs_unreadable": self.unreadable}
+
     def __str__(self) -> str:
         """One line for the health pages."""
         broken = f", {self.unreadable} unreadable" if self.unreadable else ""

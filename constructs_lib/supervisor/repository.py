@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import Refusal, say
 from .patches.migrations import newest, tables_of, upgrade
-from .staging import RESTORING
+from .staging import BEFORE_MIGRATION, RESTORING, copy_database
 
 _FOLDERS = (
     *("locks", "check_ins", "progress"),
@@ -30,6 +30,7 @@ _OF_AIM = re.compile(
 
 _LOCK_SECONDS = 300
 _BUSY_SECONDS = 60
+_GENERATIONS = 2
 _EMPTY = " \t\r\n\0"
 """A file that was written just before a node lost power can be there with zeros in it."""
 
@@ -103,6 +104,7 @@ def prepare(volume: Path) -> None:
         return
     with _creating_runs(repository):
         for database in _outdated(repository):
+            _keep_aside(repository / database.name, database)
             _upgrade(repository / database.name, database)
         _write_version(repository / "VERSION", DATA_VERSION)
 
@@ -194,6 +196,27 @@ def _refuse_runs_without_database(repository: Path) -> None:
         code = _LIST_AGAIN.format(repository.parent)
         reason = f"{repository / _RUNS.name} is missing or empty, and there are {count} runs: {_RUNS.remedy}"
         raise Refusal(f'{reason}; without a backup, python -c "{code}" lists them under default names')
+
+
+def _keep_aside(path: Path, database: Database) -> None:
+    """Copy a database that is about to be migrated, by the version that it has; the newest two versions are kept."""
+    state = _inspect(path, database)
+    if not state.tables:
+        return
+    folder = path.parents[1] / BEFORE_MIGRATION
+    kept = folder / f"{path.name}.{''.join(state.versions) or 'unknown'}"
+    fresh = kept.with_suffix(".new")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh.unlink(missing_ok=True)
+        copy_database(path, fresh)
+        fresh.replace(kept)
+        generations = sorted(folder.glob(f"{path.name}.*"), key=lambda each: each.stat().st_mtime_ns)
+        for old in generations[:-_GENERATIONS]:
+            old.unlink()
+    except (OSError, sqlite3.Error) as error:
+        raise Refusal(f"cannot copy {path} to {folder} before it is migrated: {error}") from None
+    say(f"{path} is migrated; as it was, it is in {kept}")
 
 
 def _upgrade(path: Path, database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from . import Refusal, say
 from .child import Child
 from .health import Health, ask
 from .locks import Locks
+from .metrics import watch_volume
 from .supervision import supervise
 from .threads import in_thread
 from .volume import LOCK, Hold, check_mount, check_writable
@@ -48,6 +50,7 @@ class Server:
         host.go()
         lost, stale = asyncio.ensure_future(self.hold.watch()), asyncio.ensure_future(locks.watch())
         asking = asyncio.ensure_future(self._ask())
+        self._sampling = asyncio.ensure_future(watch_volume(self.path, self.health.metrics))
         await self._unless_ended(self._serving.wait(), lost)
         locks.preparing = False
         (ended, *_), _ = await self._unless_ended(
@@ -72,6 +75,8 @@ class Server:
         return locks
 
     def _wait_for(self, reason: str) -> None:
+        if self.health.waiting_for != reason:
+            self.health.metrics.count("aim_lock_waits_total")
         self.health.waiting_for = reason
 
     async def _unless_ended(self, wanted: Awaitable[Any], *lost: asyncio.Future[Refusal]) -> Any:
@@ -98,6 +103,11 @@ class Server:
         self.health.waiting_for = report.get("waiting_for", self.health.waiting_for)
         if "index" in report:
             self.health.notes["index"] = report["index"]
+            self.health.metrics.set("aim_index_changed_timestamp_seconds", time.time())
+        for name, value in report.get("runs", {}).items():
+            self.health.metrics.set(name, value)
+        if "worker_ended" in report:
+            self.health.metrics.count("aim_worker_restarts_total", cause=report["worker_ended"])
         if "serving" in report:
             self.health.waiting_for = "the web server has not answered yet"
             self._serving.set()

@@ -34,6 +34,9 @@ BACKUP = ".aim-backup"
 COPY = f"{BACKUP}/copy"
 """The staged copy: a folder with `.aim` in it, removed when the next one is made."""
 
+BEFORE_MIGRATION = f"{BACKUP}/before-migration"
+"""Databases as they were before a newer Aim has migrated them."""
+
 RESTORING = f"{BACKUP}/restoring"
 """There while a repository is replaced by a restored one: without it, a server would begin an empty one."""
 

@@ -77,10 +77,18 @@ def backup(chart: cdk8s.Chart, volume: Path, tmp_path: Path) -> Backup:
     return Backup(chart=chart, construct=make(chart), runs=volume, copies=copies, others={"fresh": fresh})
 
 
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with three runs."""
+    volume = tmp_path_factory.mktemp("store")
+    done("prepare", volume)
+    client("write", volume, "--runs", 3)
+    return volume
+
+
 @pytest.fixture
-def seeded(backup: Backup) -> Backup:
-    """A backup of a repository with three runs."""
-    done("prepare", backup.runs)
-    client("write", backup.runs, "--runs", 3)
+def seeded(backup: Backup, store: Path) -> Backup:
+    """A backup of a copy of that repository."""
+    shutil.copytree(store, backup.runs, dirs_exist_ok=True)
     own(*backup.runs.rglob("*"))
     return backup

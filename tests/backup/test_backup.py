@@ -103,6 +103,19 @@ def test_the_pods_reach_their_target_only(
     assert set(rules["policyTypes"]) == {"Ingress", "Egress"}
 
 
+def test_the_volume_of_the_copies_is_kept_as_that_of_the_runs(chart: cdk8s.Chart) -> None:
+    """By every tool; and it says that copies are on it."""
+    target = BackupVolume(volume=NfsExport(server="nfs.example.com", path="/backup"))
+    manifests = backup(chart, target=target)
+    kept = [each for each in manifests if each["metadata"]["name"] in ("aim-backup", "ml.aim-backup")]
+    kept = [each["metadata"] for each in kept if each["kind"].startswith("PersistentVolume")]
+    assert len(kept) == 2
+    for metadata in kept:
+        assert metadata["labels"]["app.kubernetes.io/component"] == "storage"
+        assert metadata["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
+        assert metadata["annotations"]["kubernetes.io/description"].startswith("The volume that copies of the runs")
+
+
 def test_the_pods_are_no_server_s(chart: cdk8s.Chart) -> None:
     """No selector of a server finds them, and their own rules find both."""
     manifests = backup(chart)

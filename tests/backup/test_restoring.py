@@ -29,6 +29,9 @@ def test_a_copy_made_while_writers_go_on_is_served_from_an_empty_volume(backup: 
         steps = acknowledged(backup.runs)
         copied = backup.copy()
         assert copied.code == 0, copied.logs
+        runs = int(copied.last_line.split()[2])
+        wait_for(lambda: f"aim_backup_runs {runs}.0\n" in server.health("metrics")[1], seconds=90, still=server)
+        wait_for(lambda: "aim_runs_running 1.0\n" in server.health("metrics")[1], seconds=60, still=server)
     restored = backup.restore(into="fresh")
     assert restored.code == 0, restored.logs
     assert "which were in progress and are closed; there was no repository before" in restored.last_line

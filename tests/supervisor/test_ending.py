@@ -77,6 +77,8 @@ def test_a_killed_worker_is_replaced(manifests: list[Manifest], volume: Path) ->
         *_, worker = processes(server, "supervisor host")
         server.start("kill", "-KILL", worker).wait(10)
         wait_for(lambda: "the worker was ended by SIGKILL, as the kernel does" in server.logs, seconds=30, still=server)
+        counted = 'aim_worker_restarts_total{cause="SIGKILL"} 1.0'
+        wait_for(lambda: counted in server.health("metrics")[1], seconds=30, still=server)
         server.await_ready()
         assert len(processes(server, "supervisor host")) == 4
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from constructs_lib.supervisor import Refusal
+from constructs_lib.supervisor.finishing import LAST_BACKUP, LAST_DRILL, note
 from constructs_lib.supervisor.health import SILENCE_SECONDS, Health, ask
+from constructs_lib.supervisor.metrics import Metrics, watch_volume
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def test_a_silent_server_is_alive_for_two_minutes(clock: list[float]) -> None:
 def test_the_health_port_has_these_pages_only() -> None:
     """Whatever comes later behind a login, this port tells nothing about runs."""
     status, text = asked(Health(), "/api/runs")[0]
-    assert (status, text) == (404, "there are /startz, /readyz, /livez\n")
+    assert (status, text) == (404, "there are /startz, /readyz, /livez, /metrics\n")
 
 
 def test_the_kubelet_of_an_ipv6_cluster_is_answered() -> None:
@@ -173,3 +178,57 @@ def test_a_server_that_refuses_connections_is_a_problem() -> None:
     asyncio.run(ask(health, "", free_port(), "/page"))
     assert "does not answer" in health.problem
     assert not health.started
+
+
+def test_metrics_are_in_the_format_of_prometheus() -> None:
+    """Its own parser reads them, whatever is in a label."""
+    health = Health()
+    cause = 'a "cause"\\of\nlines'
+    health.metrics.count("aim_worker_restarts_total", cause=cause)
+    health.metrics.count("aim_worker_restarts_total", cause=cause)
+    health.metrics.set("aim_runs", 300)
+    health.answered("")
+    ((status, text),) = asked(health, "/metrics")
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    samples = {name: [(each.labels, each.value) for each in family.samples] for name, family in families.items()}
+    assert status == 200
+    assert families["aim_worker_restarts"].type == "counter"
+    assert samples["aim_worker_restarts"] == [({"cause": cause}, 2)]
+    assert samples["aim_runs"] == [({}, 300)]
+    assert samples["aim_up"] == [({}, 1)]
+    assert [labels["state"] for labels, value in samples["aim_state"] if value] == ["ready"]
+
+
+def test_metrics_say_that_a_server_starts_fails_and_stops() -> None:
+    """One of the states is 1, the others are 0."""
+
+    def state(health: Health) -> list[str]:
+        ((_, text),) = asked(health, "/metrics")
+        (family,) = [each for each in text_string_to_metric_families(text) if each.name == "aim_state"]
+        return [each.labels["state"] for each in family.samples if each.value]
+
+    health = Health()
+    assert state(health) == ["starting"]
+    health.answered("")
+    health.silent("it hangs")
+    assert state(health) == ["unready"]
+    health.stop()
+    assert state(health) == ["stopping"]
+
+
+def test_metrics_of_the_volume_tell_of_backups_and_room(tmp_path: Path) -> None:
+    """What a backup and a drill have noted on the volume, and half a file of it is none."""
+
+    async def watched() -> Metrics:
+        metrics = Metrics()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(watch_volume(tmp_path, metrics), 1)
+        return metrics
+
+    note(tmp_path / LAST_BACKUP, made=1.5, runs=7)
+    (tmp_path / LAST_DRILL).write_text('{"runs"', encoding="utf-8")
+    text = asyncio.run(watched()).text()
+    values = {each.name: each.value for family in text_string_to_metric_families(text) for each in family.samples}
+    assert (values["aim_backup_made_timestamp_seconds"], values["aim_backup_runs"]) == (1.5, 7)
+    assert 0 < values["aim_volume_free_bytes"] <= values["aim_volume_size_bytes"]
+    assert "aim_drill_runs" not in values

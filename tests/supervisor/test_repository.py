@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from constructs_lib.supervisor.staging import BEFORE_MIGRATION
 from tests.harness.sandbox import disk, fill
 from tests.supervisor.processes import PYTHON, client, done, indexed, make_runs, role
 
@@ -215,6 +216,21 @@ def test_an_older_repository_is_migrated_whatever_was_left_of_a_migration(
     assert asked(copy / RUNS, "SELECT hash, name FROM run") == [("abc", "kept")]
     assert asked(copy / RUNS, "SELECT content FROM note") == [("kept",)] * (COPIED[2] in half)
     assert (copy / ".aim/VERSION").read_text(encoding="ascii") == "1.3\n"
+
+
+def test_databases_are_kept_aside_before_a_migration(copy: Path) -> None:
+    """Two versions of each, as they were: the way back to an older Aim."""
+    for revision in ("1ecf8222220d", "b07e7b07c8ce", "3c4f22db7a46"):
+        (copy / RUNS).unlink()
+        migrate(copy / RUNS, "storage/migrations", revision)
+        asked(copy / RUNS, f"INSERT INTO run (id, hash, name) VALUES (1, 'abc', 'of {revision}')")
+        (copy / ".aim/VERSION").write_text("1.2\n", encoding="ascii")
+        assert done("prepare", copy) == {"prepared": True}
+    kept = {path.suffix[1:]: path for path in (copy / BEFORE_MIGRATION).glob("run_metadata.sqlite.*")}
+    assert kept.keys() == {"b07e7b07c8ce", "3c4f22db7a46"}
+    for revision, path in kept.items():
+        assert version(path) == [(revision,)]
+        assert asked(path, "SELECT name FROM run") == [(f"of {revision}",)]
 
 
 @pytest.mark.parametrize("name", [RUNS, INTERFACE])

@@ -1,0 +1,100 @@
+"""Numbers for Prometheus, in its text format.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from .finishing import LAST_BACKUP, LAST_DRILL, read_json
+from .threads import in_thread
+
+_SAMPLE_SECONDS = 15
+
+_HELP = {
+    "aim_up": "Whether the web server has answered the last time that it was asked.",
+    "aim_state": "1 for the state of the server, 0 for others.",
+    "aim_runs": "Runs in the repository.",
+    "aim_runs_running": "Runs that are being written.",
+    "aim_runs_waiting": "Runs that are not indexed yet, where these are more than some: searches do not find them.",
+    "aim_runs_unreadable": "Runs that cannot be read.",
+    "aim_index_changed_timestamp_seconds": "When the numbers of runs, or what the indexer is at, have changed last.",
+    "aim_lock_waits_total": "Starts that had to wait for the lock on the volume.",
+    "aim_worker_restarts_total": "Processes of the web server that have ended and were replaced, by what ended them.",
+    "aim_volume_size_bytes": "Size of the file system that the runs are on.",
+    "aim_volume_free_bytes": "Bytes of it that are free.",
+    "aim_backup_last_success_timestamp_seconds": "When the last successful backup has ended.",
+    "aim_backup_made_timestamp_seconds": "From which time its copy is: what was recorded before is in it.",
+    "aim_backup_runs": "Runs in it.",
+    "aim_drill_timestamp_seconds": "When the last restore drill has ended.",
+    "aim_drill_succeeded": "Whether all runs of the newest copy could be read then.",
+    "aim_drill_runs": "Runs that could be read then.",
+}
+"""Every metric, and what it is; names that end with `_total` are counters."""
+
+STATES = ("starting", "ready", "unready", "stopping")
+
+
+class Metrics:
+    """Values, by names and labels."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, float]] = {"aim_lock_waits_total": {"": 0.0}}
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        self._values.setdefault(name, {})[_labels(labels)] = float(value)
+
+    def count(self, name: str, **labels: str) -> None:
+        """Add 1 to a counter."""
+        values = self._values.setdefault(name, {})
+        values[_labels(labels)] = values.get(_labels(labels), 0.0) + 1
+
+    def text(self) -> str:
+        """All of them, as Prometheus reads them."""
+        lines = []
+        for name in [name for name in _HELP if name in self._values]:
+            kind = "counter" if name.endswith("_total") else "gauge"
+            lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} {kind}"]
+            lines += [f"{name}{labels} {value!r}" for labels, value in self._values[name].items()]
+        return "".join(f"{line}\n" for line in lines)
+
+
+def _labels(labels: dict[str, str]) -> str:
+    def escaped(text: str) -> str:
+        return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+    inside = ",".join(f'{name}="{escaped(text)}"' for name, text in labels.items())
+    return f"{{{inside}}}" if inside else ""
+
+
+async def watch_volume(volume: Path, metrics: Metrics) -> None:
+    """Look at the volume for ever: its room, and what backups and drills have noted on it."""
+    while True:
+        with contextlib.suppress(OSError):
+            for name, value in (await in_thread(_sample, volume)).items():
+                metrics.set(name, value)
+        await asyncio.sleep(_SAMPLE_SECONDS)
+
+
+def _sample(volume: Path) -> dict[str, float]:
+    room = os.statvfs(volume)
+    values: dict[str, Any] = {
+        "aim_volume_size_bytes": room.f_blocks * room.f_frsize,
+        "aim_volume_free_bytes": room.f_bavail * room.f_frsize,
+    }
+    backup, drill = read_json(volume / LAST_BACKUP), read_json(volume / LAST_DRILL)
+    if backup:
+        values["aim_backup_last_success_timestamp_seconds"] = backup.get("finished")
+        values["aim_backup_made_timestamp_seconds"] = backup.get("made")
+        values["aim_backup_runs"] = backup.get("runs")
+    if drill:
+        values["aim_drill_timestamp_seconds"] = drill.get("finished")
+        values["aim_drill_succeeded"] = drill.get("succeeded")
+        values["aim_drill_runs"] = drill.get("runs")
+    return {name: float(value) for name, value in values.items() if isinstance(value, (int, float))}
