@@ -111,10 +111,10 @@ class AimServer(Construct):
         with reported_by(scope, id):
             plan = resolve(cdk8s.Chart.of(scope), storage, storage.name if name is None else name, image, options)
             check_free(scope, plan.entries)
+            storage.server_name = plan.name
         super().__init__(scope, id)
         take(self, plan.entries)
         self.name, self.storage, self._plan = plan.name, storage, plan
-        storage.server_name = plan.name
         # before the Deployment: kubectl applies in the order of the file
         metadata = self._metadata(plan.config_map)
         self.supervisor = Supervisor(self, "Supervisor", source=options.supervisor, metadata=metadata)

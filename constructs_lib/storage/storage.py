@@ -43,11 +43,11 @@ class AimStorage(Construct):
         claim: the claim.
         volume: the PersistentVolume; None where there is none of this storage's.
         source: where the volume comes from.
-        server_name: name of its server, by whose labels pods go to the server's node.
+        server_name: instance label of its server's pods, by which other pods go to the server's node. `AimServer` sets
+            it, and cannot any more when it has been read.
     """
 
     name: str
-    server_name: str
     namespace: str | None
     access_mode: AccessMode
     owner: Owner | None
@@ -89,7 +89,7 @@ class AimStorage(Construct):
         self.volume = self._make_volume(source.volume) if source.volume else None
         self.claim = self._make_claim()
         self._mounted: kplus.Volume | None = None
-        self.server_name = name
+        self._server_name, self._is_server_name_read = name, False
 
     @property
     def claim_name(self) -> str:
@@ -100,6 +100,18 @@ class AimStorage(Construct):
     def place(self) -> str:
         """Where the claim is: its namespace, or the chart that has none."""
         return self._plan.place
+
+    @property
+    def server_name(self) -> str:
+        """Instance label of the pods of its server."""
+        self._is_server_name_read = True
+        return self._server_name
+
+    @server_name.setter
+    def server_name(self, name: str) -> None:
+        remedy = f"make the server first: pods that share its node look for {self._server_name!r} already"
+        require(name == self._server_name or not self._is_server_name_read, "name", name, remedy)
+        self._server_name = name
 
     def as_volume(self) -> kplus.Volume:
         """Return the volume to mount in a pod; the same one at every call, as a pod refuses two of one name."""

@@ -9,7 +9,7 @@ from syrupy.assertion import SnapshotAssertion
 from constructs_lib import DynamicVolume, ExistingClaim, OptionError, Owner, attach, harden
 from constructs_lib.plus import kplus
 from constructs_lib.pods.json_patches import PodOrWorkload
-from tests.harness.building import dynamic, rendered, storage
+from tests.harness.building import aim_server, dynamic, rendered, storage
 from tests.harness.pod_security import violations
 
 IMAGE = "registry.example.com/train:1"
@@ -51,6 +51,15 @@ def test_share_node(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
     for workload in every_kind(chart)[:-1]:
         attach(workload, store, share_node=True)
     assert chart == manifests
+
+
+def test_a_server_of_another_name_is_made_before_pods_share_its_node(chart: cdk8s.Chart) -> None:
+    """Made afterwards, pods would look for a name that no pod has, and wait for ever."""
+    store, (pod, *_) = dynamic(chart), every_kind(chart)
+    attach(pod, store, share_node=True)
+    with pytest.raises(OptionError, match="chart/server: name: 'other': make the server first: pods that share"):
+        aim_server(chart, "server", storage=store, name="other")
+    assert aim_server(chart, "server", storage=store).name == store.name
 
 
 def test_a_daemon_set_shares_no_node(chart: cdk8s.Chart) -> None:
