@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from . import say
+from .files import read_plain
 from .threads import in_thread
 from .volume import TRACKING_LOCK, is_held_by
 
@@ -72,7 +73,7 @@ class Locks:
 def _holder(lock: Path) -> tuple[str, str]:
     """Process id and host in a lock file of `filelock` 3.20 and later; empty where it says less."""
     with contextlib.suppress(OSError):
-        lines = lock.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_plain(lock).splitlines()
         if len(lines) >= 2 and lines[0].isdigit():
             return lines[0], lines[1]
     return "", ""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import Refusal, say
+from .files import NotPlainError, read_plain
 from .patches.migrations import newest, tables_of, upgrade
 from .staging import BEFORE_MIGRATION, RESTORING, copy_database
 
@@ -106,7 +107,7 @@ def prepare(volume: Path) -> None:
         for database in _outdated(repository):
             _keep_aside(repository / database.name, database)
             _upgrade(repository / database.name, database)
-        _write_version(repository / "VERSION", DATA_VERSION)
+        write_version(repository / "VERSION", DATA_VERSION)
 
 
 def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
@@ -121,7 +122,7 @@ def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
     if not repository.is_dir():
         raise Refusal(f"{repository} is no directory: {move}")
     version = repository / "VERSION"
-    text = version.read_text(encoding="utf-8", errors="replace").strip(_EMPTY) if version.exists() else ""
+    text = _version_of(version).strip(_EMPTY)
     if not text:
         foreign = sorted(path.name for path in repository.iterdir() if not _OF_AIM.fullmatch(path.name))
         if foreign:
@@ -134,6 +135,15 @@ def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
         known = ".".join(map(str, supported))
         raise Refusal(f"{version} says {text}, and this Aim reads {known}: use the image of Aim that wrote it")
     return True
+
+
+def _version_of(path: Path) -> str:
+    try:
+        return read_plain(path)
+    except FileNotFoundError:
+        return ""
+    except NotPlainError:
+        raise Refusal(f"{path} is no plain file: restore it from a backup") from None
 
 
 def _make_folders(repository: Path) -> None:
@@ -244,10 +254,11 @@ def _creating_runs(repository: Path) -> Iterator[None]:
         raise Refusal(f"{path} is held for {_LOCK_SECONDS} s: remove it when no trainer creates a run") from None
 
 
-def _write_version(path: Path, version: tuple[int, ...]) -> None:
+def write_version(path: Path, version: tuple[int, ...]) -> None:
     """Write the file that makes a repository one, at once and for good: Aim fails at an empty one."""
     text, fresh = ".".join(map(str, version)) + "\n", path.with_name(".VERSION.new")
-    with fresh.open("w", encoding="utf-8") as file:
+    fresh.unlink(missing_ok=True)
+    with fresh.open("x", encoding="utf-8") as file:  # "w" would follow a link
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

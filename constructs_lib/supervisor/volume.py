@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Callable
 
 from . import Refusal, say
+from .files import MOST, NotPlainError, open_plain
 from .threads import in_thread
 
 LOCK = ".aim-server.lock"
@@ -197,7 +198,7 @@ class Hold:
         """Try once, on the file that has the name now: a waiter must not hold on to one that was removed."""
         if self._file >= 0:
             os.close(self._file)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._file = self._open()
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -208,6 +209,12 @@ class Hold:
                 f"or run rpc.statd on the nodes for NFSv3"
             ) from None
         return self._is_named()
+
+    def _open(self) -> int:
+        try:
+            return open_plain(self.path, os.O_RDWR | os.O_CREAT)
+        except NotPlainError:
+            raise Refusal(f"{self.path} is no plain file, and no server makes another: remove it") from None
 
     def _sign(self) -> None:
         with contextlib.suppress(OSError):  # a full disk: the lock holds, it only cannot say whose it is
@@ -232,7 +239,7 @@ class Hold:
         self._asking = child = os.fork()
         if child == 0:
             with contextlib.suppress(OSError):
-                os._exit(os.fstat(os.open(self.path, os.O_RDONLY)).st_ino != os.fstat(self._file).st_ino)
+                os._exit(os.fstat(open_plain(self.path, os.O_RDONLY)).st_ino != os.fstat(self._file).st_ino)
             os._exit(1)
         status = os.waitpid(child, 0)[1]
         self._asking = 0
@@ -241,9 +248,9 @@ class Hold:
 
 def is_held_by(path: Path, host: str) -> bool:
     """Whether a host holds a lock file; must not be asked of one that this process holds."""
-    with contextlib.suppress(FileNotFoundError), path.open("r+", encoding="utf-8") as file:
+    with contextlib.suppress(FileNotFoundError, NotPlainError), os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return file.read().strip() == host
+            return file.read(MOST).decode(errors="replace").strip() == host
     return False

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import say
+from .patches.bodies import MOST_OF_PAGES, BoundedBodies
 from .patches.content import SecurityHeaders
 from .patches.indexing import IndexDamage
 from .patches.queries import restrict_queries
 from .patches.requests import SameOrigin
 from .patches.runs import restrict_run_hashes
+from .patches.trees import bound_stored_trees
 from .patches.web import speed_up_web
 
 DRAIN_SECONDS = 30
@@ -67,9 +69,11 @@ def web_application(options: argparse.Namespace) -> Any:
 
     restrict_queries()
     restrict_run_hashes()
+    bound_stored_trees()
     speed_up_web()
     watched = IndexDamage(app, Path(options.repository))
-    guarded = SameOrigin(watched, allowed_hosts=options.allow_host, base_path=options.base_path)
+    bounded = BoundedBodies(watched, most=MOST_OF_PAGES)
+    guarded = SameOrigin(bounded, allowed_hosts=options.allow_host, base_path=options.base_path)
     # around the guard, so that refusals carry the headers, too
     return SecurityHeaders(guarded)
 

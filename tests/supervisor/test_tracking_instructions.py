@@ -230,8 +230,9 @@ def is_let_through(method, path):
 
 fastapi.FastAPI.include_router = include
 guard = application()
-(mounted,) = [route for route in guard._aim.routes if hasattr(route, "app") and not hasattr(route, "endpoint")]
-routes += [(route.path, route) for route in (*guard._aim.routes, *mounted.routes) if getattr(route, "path", "")]
+app = guard._aim._app
+(mounted,) = [route for route in app.routes if hasattr(route, "app") and not hasattr(route, "endpoint")]
+routes += [(route.path, route) for route in (*app.routes, *mounted.routes) if getattr(route, "path", "")]
 found = {(method, path.rstrip("/")) for path, route in routes for method in getattr(route, "methods", ["WEBSOCKET"])}
 print(json.dumps({f"{method} {path}": is_let_through(method, path) for method, path in sorted(found)}))
 """
@@ -386,3 +387,84 @@ def test_another_aim_is_refused(tmp_path: Path) -> None:
         "try:\n    restrict_instructions()\nexcept Refusal as refusal:\n    print(refusal)"
     )
     assert "Aim 3.30.0" in run(PYTHON, "-c", code, folder=tmp_path, PYTHONPATH=str(ROOT / "constructs_lib"))
+
+
+_MANY = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from attacks import Intruder
+
+intruder, other = Intruder(sys.argv[2]), Intruder(sys.argv[2])
+answers = [intruder.request("RunHeartbeat", run_hash="many") for _ in range(201)]
+last = answers[-1].json()["exception"]["args"] if answers[-1].status_code == 400 else ""
+handlers = [answer.json()["handler"] for answer in answers if answer.status_code == 200]
+others = bool(other.get("RunHeartbeat", run_hash="other")), bool(intruder.get("Repo"))
+for handler in handlers:
+    intruder.page(f"/tracking/{intruder.name}/release-resource/{handler}/")
+print(json.dumps([len(handlers), last, others]))
+"""
+
+
+def test_a_client_has_no_more_threads_of_the_server_than_its_share(restricted: TrackingServer) -> None:
+    """Each resource that says that a run is alive has two; other clients and other resources are none the worse."""
+    command = [PYTHON, "-c", _MANY, HERE, restricted.address]
+    taken, last, others = json.loads(run(*command, folder=restricted.folder))
+    assert taken == 200
+    assert "a client has 200 at most" in last
+    assert others == [True, True]
+
+
+_SILENT = """
+import asyncio, json, uuid
+from supervisor.patches.tracking_requests import application
+from aim.ext.transport.router import ClientRouter
+from aim.ext.transport.tracking import TrackingRouter
+
+app, client = application(), str(uuid.uuid4())
+body = json.dumps({"resource_handler": "", "resource_type": "Repo", "args": ""}).encode()
+scope = {"type": "http", "method": "POST", "path": f"/tracking/{client}/get-resource/", "query_string": b"",
+         "headers": [(b"content-type", b"application/json")]}
+sent = []
+
+
+async def receive():
+    return {"type": "http.request", "body": body}
+
+
+async def send(message):
+    sent.append(message)
+
+
+asyncio.run(app(scope, receive, send))
+owners = [owner for owner, _ in TrackingRouter.resource_pool.values()]
+print(sent[0]["status"], owners == [client], list(ClientRouter.client_heartbeat_pool) == [client])
+"""
+
+
+def test_a_client_without_heartbeats_is_watched_like_another(bare: TrackingServer) -> None:
+    """Aim releases the resources of those clients which it has heard of, five minutes after the last time."""
+    environment = {
+        "PYTHONPATH": str(ROOT / "constructs_lib"),
+        "__AIM_SERVER_MOUNT_REPO_PATH__": f"{bare.folder}/volume/.aim",
+    }
+    output = run(PYTHON, "-c", _SILENT, folder=bare.folder, **environment)
+    assert output.splitlines()[-1] == "200 True True"
+
+
+_COLUMNS = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from attacks import Intruder
+
+intruder = Intruder(sys.argv[2])
+run = intruder.get("StructuredRun", hash_="columns", read_only=False, created_at=None)
+values = [("archived", "text"), ("archived", 2.5), ("name", True), ("description", 1.5), ("experiment", 5)]
+values += [("archived", True), ("archived", False), ("name", "a name"), ("description", None)]
+print(json.dumps([intruder.send(run, f"{name}.setter", value).status_code for name, value in values]))
+"""
+
+
+def test_a_column_takes_values_of_its_type(restricted: TrackingServer) -> None:
+    """SQLite would store any: the next reader of the table fails at it."""
+    command = [PYTHON, "-c", _COLUMNS, HERE, restricted.address]
+    assert json.loads(run(*command, folder=restricted.folder)) == [400] * 5 + [200] * 4

@@ -7,6 +7,8 @@ Wrong in Aim 3.29:
 * Names, hashes and patterns in arguments are joined to paths as they are, so they lead to files outside of the
   repository (aimhubio/aim#3424, PR #3327) and, as `*`, to those of all runs (#3423). Here each argument is checked.
 * A request chooses the name of its new resource, and so replaces or releases one of another client. Here it cannot.
+* A client has any number of resources, and keeps them for ever if it never sends a heartbeat; one that says that a run
+  is alive has two threads. Here they are bounded, and each client's are released when it is not heard of.
 * Every web page may send requests and open WebSockets: see `tracking_requests`.
 
 Aim's client has some instructions that are refused all the same: `_backup_run` and `_restore_run` (no command of Aim
@@ -20,12 +22,15 @@ from __future__ import annotations
 import functools
 import re
 import reprlib
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from . import check_version
 from .refusals import Refusals
 from .runs import TREES, restrict_run_hashes
+from .trees import DEEPEST_SENT, UnboundedError, bound_stored_trees, decode_request, unpack
 
 Rule = Callable[[Any], bool]
 
@@ -35,6 +40,10 @@ IDENTIFIER = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """The UUIDs that Aim's client gives itself, and the server to its resources."""
 
 _RUN = "[0-9A-Za-z_-]{1,200}"
+_MOST_RESOURCES = {"RunHeartbeat": (200, 2_000)}
+_MOST_OTHERS = (5_000, 20_000)
+"""Resources of a type, or of all other types together: of one client, and of all."""
+
 _CHECK_IN = rf"{_RUN}-[0-9]{{16,}}-[a-z_]+-[0-9]+\.[0-9]{{2}}-[0-9]{{5,}}"
 """Name of a file by which a run says that it is alive (`CheckIn.generate_filename` of `aim.sdk.reporter`)."""
 
@@ -47,13 +56,13 @@ class _Resource:
         arguments: of the request for one, each with its rule; others are dropped, as Aim does.
         methods: with a rule for each argument.
         readable: names of attributes.
-        writable: names of attributes that take text, a number, a flag or None.
+        writable: names of attributes, each with a rule for its value.
     """
 
     arguments: dict[str, Rule] = field(default_factory=dict)
     methods: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
     readable: frozenset[str] = frozenset()
-    writable: frozenset[str] = frozenset()
+    writable: dict[str, Rule] = field(default_factory=dict)
 
 
 def _text(pattern: str) -> Rule:
@@ -88,10 +97,16 @@ def _scalar(value: Any) -> bool:
     return value is None or isinstance(value, (str, int, float))
 
 
+def _words(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
 def _path(value: Any) -> bool:
-    """Accept a path in a tree: it leads to a key of RocksDB, not to a file."""
+    """Accept a path in a tree: it leads to a key of RocksDB, not to a file; its length costs its square."""
     return isinstance(value, (str, int)) or (
-        isinstance(value, (list, tuple)) and all(isinstance(key, (str, int)) for key in value)
+        isinstance(value, (list, tuple))
+        and len(value) <= DEEPEST_SENT
+        and all(isinstance(key, (str, int)) for key in value)
     )
 
 
@@ -124,7 +139,7 @@ _RESOURCES = {
         arguments={"hash_": _run_hash, "read_only": _flag, "created_at": _scalar},
         methods={"add_tag": (_scalar,), "remove_tag": (_scalar,)},
         readable=frozenset({"name", "description", "archived", "creation_time", "end_time", "experiment", "tags"}),
-        writable=frozenset({"name", "description", "archived", "experiment"}),
+        writable={"name": _words, "description": _words, "archived": _flag, "experiment": _words},
     ),
     "Repo": _Resource(
         methods={
@@ -156,6 +171,8 @@ def restrict_instructions() -> None:
     from aim.ext.transport import server, tracking
 
     server.prepare_resource_registry = _registry(server.prepare_resource_registry())
+    bound_stored_trees()
+    tracking.unpack_args, tracking.decode_tree = unpack, _decode
     tracking.TrackingRouter.get_resource = _own_handlers_only(tracking.TrackingRouter.get_resource)
 
 
@@ -203,7 +220,7 @@ class _Restricted:
         kind, resource = object.__getattribute__(self, "_kind"), object.__getattribute__(self, "_resource")
         if name not in _RESOURCES[kind].writable:
             raise _refuse("instruction", f"setting {kind}.{name}")
-        if not _scalar(value):
+        if not _RESOURCES[kind].writable[name](value):
             raise _refuse("argument", f"{kind}.{name} = {reprlib.repr(value)}")
         setattr(resource, name, value)
 
@@ -218,20 +235,46 @@ def _call(kind: str, resource: Any, name: str, *arguments: Any) -> Any:
 def _own_handlers_only(get_resource: Callable[..., Any]) -> Callable[..., Any]:
     """Check the handler that a client asks for: it is new, or has been its own before the connection broke."""
     from aim.ext.transport.message_utils import build_exception
+    from aim.ext.transport.router import ClientRouter
     from fastapi.responses import JSONResponse
 
     @functools.wraps(get_resource)
     async def checked(self: Any, client_uri: str, request: Any) -> Any:
-        body = await request.json()
+        refusal, body = None, await request.json()
         handler = (body.get("resource_handler") or "") if isinstance(body, dict) else None
         if isinstance(handler, str) and re.fullmatch(f"(?:{IDENTIFIER})?", handler):
             owner, _ = self.resource_pool.get(handler, (client_uri, None))
             if owner == client_uri:
-                return await get_resource(self, client_uri, request)
-        refusal = _refuse("handler", f"the resource handler {reprlib.repr(handler)}")
+                refusal = _too_many(self.resource_pool, client_uri, body.get("resource_type"))
+                if not refusal:
+                    ClientRouter.client_heartbeat_pool.setdefault(client_uri, time.time())
+                    return await get_resource(self, client_uri, request)
+        refusal = refusal or _refuse("handler", f"the resource handler {reprlib.repr(handler)}")
         return JSONResponse({"exception": build_exception(refusal)}, status_code=400)
 
     return checked
+
+
+def _too_many(pool: dict[str, tuple[str, Any]], client: str, kind: Any) -> PermissionError | None:
+    """The refusal of one more resource, if there are too many of its type."""
+    known = kind if isinstance(kind, str) and kind in _MOST_RESOURCES else ""
+    same = [owner for owner, reference in pool.values() if _kind_of(reference) == known]
+    of_client, of_all = _MOST_RESOURCES.get(known, _MOST_OTHERS)
+    if same.count(client) < of_client and len(same) < of_all:
+        return None
+    return _refuse("number", f"one more {known or 'resource'}: a client has {of_client} at most, and all {of_all}")
+
+
+def _kind_of(reference: Any) -> str:
+    kind = object.__getattribute__(reference.ref, "_kind")
+    return kind if kind in _MOST_RESOURCES else ""
+
+
+def _decode(pairs: Iterable[tuple[bytes, Any]]) -> Any:
+    try:
+        return decode_request(pairs)
+    except UnboundedError as error:
+        raise _refuse("size", str(error)) from None
 
 
 def _refuse(kind: str, what: str) -> PermissionError:

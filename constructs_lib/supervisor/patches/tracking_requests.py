@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from . import check_version
 from .asgi import App, Message, Receive, Scope, Send, values
+from .bodies import MOST_OF_TRACKING, BoundedBodies
 from .queries import restrict_queries
 from .tracking import IDENTIFIER, REFUSALS, restrict_instructions
 
@@ -32,7 +33,8 @@ def application() -> App:
     from aim.ext.transport.config import AIM_SERVER_BASE_PATH
     from aim.ext.transport.server import create_app
 
-    return Guard(create_app(), base_path=os.environ.get(AIM_SERVER_BASE_PATH, ""))
+    bounded = BoundedBodies(create_app(), most=MOST_OF_TRACKING)
+    return Guard(bounded, base_path=os.environ.get(AIM_SERVER_BASE_PATH, ""))
 
 
 class Guard:

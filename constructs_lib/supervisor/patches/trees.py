@@ -1,0 +1,156 @@
+"""Bounds what it costs to decode a tree: that of a run, and that of a request to the tracking server.
+
+Wrong in Aim 3.29: a list is filled up to its largest index, so one stored value at the index 10**9 of an empty list
+takes all memory of whoever reads the run, and each listing of runs reads it. A path costs the square of its length. A
+value below a number, a text or a key that is no index ends the listing with an error. A request is decoded before
+anybody looks at it, and unpacked in time that grows with the square of its size.
+
+Here such a value of a run is left out, so that its run and all others are listed without it; a request with one is
+refused. Trees of Aim's own client have none: its lists are dense.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable
+
+from .refusals import Refusals
+
+Pair = tuple[bytes, Any]
+"""Encoded path and value of a node, as Aim stores and sends it; the value is bytes, or a BLOB of Aim's."""
+
+_DEEPEST_STORED = 100
+DEEPEST_SENT = 50
+"""Keys in a path: one that was sent is the path of a value and a path in the value, and both together can be read."""
+
+_HOLES = 1000
+"""Places of lists that a stored tree may fill with None, in all: a user may delete elements of a list."""
+
+_LEFT_OUT = Refusals("reader of runs")
+
+
+class UnboundedError(Exception):
+    """A tree has a value that is refused."""
+
+
+def bound_stored_trees() -> None:
+    """Leave out what costs too much, in each tree that is read afterwards, in this process and those forked from it."""
+    from aim.storage import treeutils
+
+    treeutils.decode_tree = _on_bounded(treeutils.decode_tree)
+    treeutils.iter_decode_tree = _on_bounded(treeutils.iter_decode_tree)
+
+
+def _on_bounded(decode: Callable[..., Any]) -> Callable[..., Any]:
+    decode = getattr(decode, "__wrapped__", decode)
+
+    @functools.wraps(decode)
+    def bounded(pairs: Iterable[Pair], **options: Any) -> Any:
+        # without `strict`, Aim makes mappings of all nodes; at the top, it does where it skips that
+        walk = _Walk(lists=options.get("strict", True), top_list=not options.get("skip_top_level"))
+        return decode(walk.bounded(pairs), **options)
+
+    return bounded
+
+
+def decode_request(pairs: Iterable[Pair]) -> Any:
+    """Decode the arguments of a request.
+
+    Raises:
+        UnboundedError: a path is too long, or a value has no place.
+    """
+    from aim.storage import treeutils
+
+    decode = getattr(treeutils.decode_tree, "__wrapped__", treeutils.decode_tree)
+    return decode(_Walk(deepest=DEEPEST_SENT, holes=0, refuse=_raise).bounded(pairs))
+
+
+def _raise(_: str, reason: str) -> None:
+    raise UnboundedError(reason)
+
+
+class _Walk:
+    """Goes through the nodes of one tree; what is within a list or a value follows it."""
+
+    def __init__(
+        self,
+        *,
+        lists: bool = True,
+        top_list: bool = True,
+        deepest: int = _DEEPEST_STORED,
+        holes: int = _HOLES,
+        refuse: Callable[[str, str], None] = _LEFT_OUT.note,
+    ) -> None:
+        from aim.storage.encoding import decode_path, encode
+        from aim.storage.utils import ArrayFlag, CustomObjectFlagType, ObjectFlag
+
+        self._decode_path = decode_path
+        self._array = encode(ArrayFlag)
+        self._nodes = {encode(flag)[:1] for flag in (ArrayFlag, ObjectFlag, CustomObjectFlagType(""))}
+        self._lists, self._top_list, self._deepest, self._holes = lists, top_list, deepest, holes
+        self._refuse = refuse
+        self._open: list[tuple[bytes, int]] = []
+        self._leaf: bytes | None = None
+
+    def bounded(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """Pass on what is within bounds."""
+        for path, value in pairs:
+            # a key takes a byte at least: most paths are known to be short without a look at their keys
+            if len(path) > self._deepest and len(self._decode_path(path)) > self._deepest:
+                self._refuse("depth", f"a path of more than {self._deepest} keys")
+            elif not self._lists or self._has_place(path):
+                if self._lists:
+                    self._enter(path, value)
+                yield path, value
+
+    def _has_place(self, path: bytes) -> bool:
+        if self._leaf is not None and path.startswith(self._leaf) and path != self._leaf:
+            self._refuse("place", "a value below one that is neither list nor mapping")
+            return False
+        while self._open and (path == self._open[-1][0] or not path.startswith(self._open[-1][0])):
+            self._open.pop()
+        return not self._open or self._has_index(path)
+
+    def _has_index(self, path: bytes) -> bool:
+        """Whether the key of a path in the innermost list is an index that the list has, or may be filled up to."""
+        above, length = self._open[-1]
+        index = self._decode_path(path[len(above) :])[0]
+        if not isinstance(index, int) or index < 0 or index - length > self._holes:
+            self._refuse("index", f"the index {str(index)[:40]!r} of a list of {length}")
+            return False
+        self._holes -= max(0, index - length)
+        self._open[-1] = above, max(length, index + 1)
+        return True
+
+    def _enter(self, path: bytes, value: Any) -> None:
+        is_bytes = isinstance(value, bytes)
+        self._leaf = None if is_bytes and value[:1] in self._nodes else path
+        if is_bytes and value == self._array and (path or self._top_list):
+            self._open.append((path, 0))
+
+
+def unpack(packed: bytes) -> Iterator[Pair]:
+    """Unpack the nodes of a request, in the place of Aim's `unpack_args`, which copies the rest for each of them.
+
+    Raises:
+        UnboundedError: the request ends within a node.
+    """
+    from aim.storage.types import BLOB
+
+    position = 0
+    while position < len(packed):
+        key, position = _take(packed, position)
+        is_blob = packed[position : position + 1] == b"\1"
+        value, position = _take(packed, position + 1)
+        yield key, BLOB(data=value) if is_blob else value
+
+
+def _take(packed: bytes, position: int) -> tuple[bytes, int]:
+    """Bytes after their number, and the position behind them."""
+    start = position + 4
+    end = start + struct.unpack_from("I", packed, position)[0] if start <= len(packed) else start
+    if end > len(packed):
+        raise UnboundedError("a request that ends within a value")
+    return packed[start:end], end

@@ -1,0 +1,92 @@
+"""Bodies of requests are bounded on both servers, whether or not they say how large they are."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from constructs_lib.supervisor.patches.asgi import Message, Receive, Scope, Send
+from constructs_lib.supervisor.patches.bodies import MOST_OF_PAGES, MOST_OF_TRACKING, BoundedBodies
+from tests.harness.aim_environment import ROOT
+from tests.supervisor.aim_server import Server, repository, serving
+from tests.supervisor.test_tracking_instructions import PYTHON
+from tests.supervisor.test_tracking_instructions import serving as tracking
+
+POSTED = "/api/reports/"
+
+
+@pytest.fixture(scope="module")
+def aim() -> Iterator[Server]:
+    """The real Aim, wrapped."""
+    with repository() as folder, serving(folder) as server:
+        yield server
+
+
+def test_a_report_of_some_megabytes_is_kept(aim: Server) -> None:
+    """A report with images in it, and one for everybody's use."""
+    code = "x" * (8 * 2**20)
+    made = aim.json(POSTED, method="POST", body={"name": "large", "code": code})
+    assert aim.json(f"{POSTED}{made['id']}/")["code"] == code
+
+
+def test_a_body_that_says_to_be_too_large_is_refused_before_it_is_sent(aim: Server) -> None:
+    """The server does not wait for it."""
+    assert said(aim.port, POSTED, MOST_OF_PAGES + 1) == 413
+
+
+def test_a_body_that_does_not_say_how_large_it_is_is_counted(aim: Server) -> None:
+    """A chunked one, which Aim would read until memory ends; the server answers others as before."""
+    part = b" " * 2**20
+    connection = http.client.HTTPConnection("127.0.0.1", aim.port, timeout=60)
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    parts = (part for _ in range(MOST_OF_PAGES // len(part) + 1))
+    connection.request("POST", POSTED, body=parts, headers=headers, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    assert aim.ask("/api/projects/").status == 200
+
+
+def test_the_tracking_server_refuses_what_no_client_sends(tmp_path: Path) -> None:
+    """Its bound is higher, as images come that way."""
+    command = [PYTHON, "-m", "supervisor", "accept", "--repository", tmp_path / "volume", "--host", "127.0.0.1"]
+    route = "/tracking/01234567-89ab-cdef-0123-456789abcdef/get-resource/"
+    with tracking(tmp_path, *command, PYTHONPATH=str(ROOT / "constructs_lib")) as server:
+        assert said(server.port, route, MOST_OF_TRACKING + 1) == 413
+
+
+def said(port: int, path: str, length: int) -> int:
+    """Status of the answer to a request that says how large it is, and sends nothing of that."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.putrequest("POST", path)
+    for name, value in (("Content-Type", "application/json"), ("Content-Length", str(length))):
+        connection.putheader(name, value)
+    connection.endheaders()
+    return connection.getresponse().status
+
+
+def test_no_more_is_received_than_is_allowed() -> None:
+    """The application is told that its client is gone, and what it answers to that is dropped."""
+    received, sent = list[int](), list[Message]()
+
+    async def reads_all(_: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] != "http.disconnect":
+            received.append(len(message["body"]))
+        await send({"type": "http.response.start", "status": 500})
+        raise ConnectionError
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"123", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(_serve(BoundedBodies(reads_all, most=10), receive, send))
+    assert received == [3, 3, 3]
+    assert [message.get("status") for message in sent] == [413, None]
+
+
+async def _serve(app: BoundedBodies, receive: Receive, send: Send) -> None:
+    await app({"type": "http", "headers": []}, receive, send)
