@@ -37,7 +37,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Answers, Answers]
 def replay(folder: Path, place: Path, *options: str) -> Answers:
     """Have a process of Aim's environment ask and answer."""
     done = subprocess.run(
-        [str(ENVIRONMENT / "bin/python"), str(Path(__file__).with_name("aim_ui.py")), str(place), *options],
+        [str(ENVIRONMENT / "bin/python"), str(Path(__file__).with_name("aim_pages.py")), str(place), *options],
         # Aim's answers follow the order of sets of text
         env={"PYTHONPATH": str(folder), "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0"},
         input=json.dumps(REQUESTS),
