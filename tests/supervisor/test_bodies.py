@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,11 +42,12 @@ def test_a_body_that_says_to_be_too_large_is_refused_before_it_is_sent(aim: Serv
 def test_a_body_that_does_not_say_how_large_it_is_is_counted(aim: Server) -> None:
     """A chunked one, which Aim would read until memory ends; the server answers others as before."""
     part = b" " * 2**20
-    connection = http.client.HTTPConnection("127.0.0.1", aim.port, timeout=60)
     headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     parts = (part for _ in range(MOST_OF_PAGES // len(part) + 1))
-    connection.request("POST", POSTED, body=parts, headers=headers, encode_chunked=True)
-    assert connection.getresponse().status == 413
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", aim.port, timeout=60)) as connection:
+        connection.request("POST", POSTED, body=parts, headers=headers, encode_chunked=True)
+        with connection.getresponse() as response:
+            assert response.status == 413
     assert aim.ask("/api/projects/").status == 200
 
 
@@ -59,12 +61,13 @@ def test_the_tracking_server_refuses_what_no_client_sends(tmp_path: Path) -> Non
 
 def said(port: int, path: str, length: int) -> int:
     """Status of the answer to a request that says how large it is, and sends nothing of that."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.putrequest("POST", path)
-    for name, value in (("Content-Type", "application/json"), ("Content-Length", str(length))):
-        connection.putheader(name, value)
-    connection.endheaders()
-    return connection.getresponse().status
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.putrequest("POST", path)
+        for name, value in (("Content-Type", "application/json"), ("Content-Length", str(length))):
+            connection.putheader(name, value)
+        connection.endheaders()
+        with connection.getresponse() as response:
+            return response.status
 
 
 def test_no_more_is_received_than_is_allowed() -> None:
