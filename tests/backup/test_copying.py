@@ -121,11 +121,3 @@ def test_a_killed_copy_does_not_stop_the_next_one(copied: Backup) -> None:
     assert snapshots(copied) == 1
     interrupt(copied, "job-2", "waiting for another restic to end, or for the lock of a killed one")
     assert snapshots(copied) == 2
-
-
-def test_the_lock_of_a_killed_restic_is_removed_when_it_is_stale(copied: Backup) -> None:
-    """By its own host it is known to be dead at once; by others after half an hour."""
-    interrupt(copied, "job-1", "using parent snapshot")
-    again = dataclasses.replace(copied.job(), host="job-1").run()
-    assert again.code == 0, again.logs
-    assert "waiting" not in again.logs
