@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
-from constructs import Construct, IConstruct
+from constructs import Construct
 
 from constructs_lib.errors import OptionError
 
 _ID = "aim-registry"
+
+Shared = TypeVar("Shared", bound=Construct)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,8 @@ class _Registry(Construct):
         owners: paths of the constructs that have them.
     """
 
-    def __init__(self, scope: IConstruct) -> None:
-        super().__init__(scope, _ID)  # type: ignore[arg-type]
+    def __init__(self, scope: Construct, id: str) -> None:
+        super().__init__(scope, id)
         self.owners: dict[tuple[str, ...], str] = {}
 
 
@@ -75,6 +78,11 @@ def take(owner: Construct, entries: Sequence[Entry]) -> None:
 
 
 def _registry(scope: Construct) -> _Registry:
+    return shared(scope, _Registry, _ID)
+
+
+def shared(scope: Construct, kind: type[Shared], id: str) -> Shared:
+    """Return the one construct of a kind that a tree has, as a child of its root; it is made by the first who asks."""
     root = scope.node.root
-    found = root.node.try_find_child(_ID)
-    return found if isinstance(found, _Registry) else _Registry(root)
+    found = root.node.try_find_child(id)
+    return found if isinstance(found, kind) else kind(cast(Construct, root), id)

@@ -7,12 +7,10 @@ limit for answers, buffers nothing, and passes on WebSockets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 Controller = Literal["ALB", "Contour", "HAProxy", "IngressNginx", "NginxInc", "Traefik"]
 """A controller by its name."""
-
-_NAMES = ("ALB", "Contour", "HAProxy", "IngressNginx", "NginxInc", "Traefik")
 
 
 def annotations_for(controller: Controller | None, service: str, health: str) -> Mapping[str, str]:
@@ -28,7 +26,7 @@ def annotations_for(controller: Controller | None, service: str, health: str) ->
 
 def is_known(controller: str) -> bool:
     """Whether a controller is one of the names."""
-    return controller in _NAMES
+    return controller in get_args(Controller)
 
 
 _ANNOTATIONS: Mapping[str, Mapping[str, str]] = {

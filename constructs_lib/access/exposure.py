@@ -7,9 +7,10 @@ not a check of a constructor.
 from __future__ import annotations
 
 import jsii
-from constructs import Construct, IConstruct, IValidation
+from constructs import Construct, IValidation
 
 from constructs_lib.errors import OptionError
+from constructs_lib.registry import shared
 
 _REMEDY = "write login, so that nobody comes in without; or allowAnonymous (allow_anonymous) true: Aim has no login"
 
@@ -34,9 +35,7 @@ class Exposure:
 
     def watch(self, server: Construct) -> None:
         """Validate with the tree that a server is in."""
-        root = server.node.root
-        found = root.node.try_find_child(_ID)
-        (found if isinstance(found, _Watch) else _Watch(root)).exposures.append(self)
+        shared(server, _Watch, _ID).exposures.append(self)
 
     def problems(self) -> list[OptionError]:
         """Ways that nobody has allowed."""
@@ -55,8 +54,8 @@ class _Watch(Construct):
         exposures: of the servers in the tree.
     """
 
-    def __init__(self, root: IConstruct) -> None:
-        super().__init__(root, _ID)  # type: ignore[arg-type]
+    def __init__(self, scope: Construct, id: str) -> None:
+        super().__init__(scope, id)
         self.exposures: list[Exposure] = []
         self.node.add_validation(self)
 

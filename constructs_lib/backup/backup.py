@@ -20,6 +20,7 @@ from constructs_lib.labels import COMPONENT, SERVER, common_labels
 from constructs_lib.plus import kplus
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
 from constructs_lib.pods.json_patches import PodOrWorkload
+from constructs_lib.pods.options import for_aim
 from constructs_lib.pods.pod import REPOSITORY, AimPod
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
@@ -36,7 +37,6 @@ RESTORE = "restore"
 COPY_FOLDER = "/copy"
 """Where the scratch volume of a drill is mounted."""
 
-_AMD64 = {"kubernetes.io/arch": "amd64"}
 _STARTING_DEADLINE = cdk8s.Duration.hours(1)
 """A copy that could not begin in time, as the control plane was away, is made up for within this."""
 
@@ -234,9 +234,7 @@ def _plan(chart: cdk8s.Chart, storage: AimStorage, target: BackupTarget, name: s
     remedy = "write allowTo (allow_to): the port of this kind of repository is not known"
     reached = target.source or target.port or options.allow_to
     require(reached, "allow_to", list(options.allow_to), remedy)
-    if options.node_selector is None:
-        options = replace(options, node_selector=_AMD64)
-    return _Plan(name=name, options=options, entries=_entries(storage, name))
+    return _Plan(name=name, options=for_aim(options), entries=_entries(storage, name))
 
 
 def _check_apart(storage: AimStorage, target: BackupTarget) -> None:

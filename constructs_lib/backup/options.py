@@ -16,7 +16,7 @@ from constructs_lib.kubernetes.images import check_image
 from constructs_lib.kubernetes.names import check_annotations
 from constructs_lib.kubernetes.quantities import Quantity
 from constructs_lib.labels import check_extra_labels
-from constructs_lib.options import Amount, Count, Seconds, check_bounds, indexed
+from constructs_lib.options import Amount, Count, Seconds, indexed
 from constructs_lib.pods.environment import KeyRef
 from constructs_lib.pods.options import PodOptions
 from constructs_lib.pods.resources import Resources
@@ -98,7 +98,6 @@ class BackupOptions(PodOptions):
             OptionError: names the option.
         """
         PodOptions.check(self)  # `super()` does not work in a class that dataclass has made anew for its slots
-        check_bounds(self)
         for name in ("password", "keep", "drill"):
             with below(name):
                 getattr(self, name).check()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from constructs_lib.errors import below
 from constructs_lib.kubernetes.names import check_annotations, check_labels, check_object_name
 from constructs_lib.options import camel, check_bounds, indexed, manifest
 from constructs_lib.pods.environment import EnvVar, check_environment
 from constructs_lib.pods.scheduling import HostAlias, Toleration
+
+Options = TypeVar("Options", bound="PodOptions")
+
+_AMD64 = {"kubernetes.io/arch": "amd64"}
 
 _SPEC = {"spec": True}
 """Marks a field that is one of the pod's spec, of the same name: it needs no rendering of its own."""
@@ -60,3 +64,8 @@ class PodOptions:
         """Fields of the pod's spec."""
         own = ((each.name, getattr(self, each.name)) for each in fields(PodOptions) if "spec" in each.metadata)
         return {camel(name): manifest(value) for name, value in own if value}
+
+
+def for_aim(options: Options) -> Options:
+    """Return the same options, on amd64 where they name no nodes: Aim publishes no other Linux wheel."""
+    return options if options.node_selector is not None else replace(options, node_selector=_AMD64)

@@ -133,7 +133,6 @@ class ServerOptions(PodOptions):
     def _check_names(self) -> None:
         if self.deployment_name is not None:
             check_deployment_name("deployment_name", self.deployment_name)
-        require(self.supervisor in {"ConfigMap", "Image"}, "supervisor", self.supervisor, "write ConfigMap or Image")
         if self.supervisor_name is not None:
             remedy = "leave it out: the image brings the supervisor, and no ConfigMap is made"
             require(self.supervisor == "ConfigMap", "supervisor_name", self.supervisor_name, remedy)

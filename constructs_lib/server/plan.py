@@ -12,6 +12,7 @@ from constructs_lib.errors import require
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.pods.aim_containers import Role
 from constructs_lib.pods.image import ImageOptions
+from constructs_lib.pods.options import for_aim
 from constructs_lib.pods.supervisor_configmap import config_map_name
 from constructs_lib.registry import Entry
 from constructs_lib.server.metrics import METRICS
@@ -24,7 +25,6 @@ PORT = 43800
 HEALTH_PORT = 43801
 """Port on which the supervisor answers the kubelet."""
 
-_AMD64 = {"kubernetes.io/arch": "amd64"}
 
 _ONE_SERVER = "it is already served by {owner}; one store has one server"
 
@@ -52,8 +52,7 @@ def resolve(chart: cdk8s.Chart, storage: AimStorage, name: str, image: ImageOpti
     check_instance_name("name", name)
     image.check()
     options.check()
-    if options.node_selector is None:
-        options = replace(options, node_selector=_AMD64)
+    options = for_aim(options)
     deployment, service = options.deployment_name or name, options.service.name or name
     config_map = config_map_name(options.supervisor_name or f"{name}-supervisor")
     hosts = service_hosts(service, storage.namespace)
