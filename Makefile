@@ -10,6 +10,7 @@
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
 #   make audit                                        checkov and kube-score: nothing found but what is answered
+#   make docs                                         the site of docs/, into site/: open site/index.html
 #   make bench [RUNS=200]                             what synthesis costs, and serving against the guide; or only the
 #                                                     part with so many runs, 2000 otherwise
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
@@ -29,7 +30,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth new validate diff login restore test compat lint audit bench cluster cluster-down e2e image snapshots schema imports lock clean
+.PHONY: synth new validate diff login restore test compat lint audit docs bench cluster cluster-down e2e image snapshots schema imports lock clean
 
 synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python main.py
@@ -77,6 +78,10 @@ audit: .venv/.dev
 	go run github.com/zegl/kube-score/cmd/kube-score@v1.20.0 score --output-format ci dist/*.k8s.yaml \
 		--ignore-test container-image-pull-policy,deployment-strategy,deployment-replicas | { grep -v '^.\(OK\|SKIPPED\)' || true; }
 
+docs: .venv/.dev
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	echo "make docs: open site/index.html"
+
 bench: .venv/.dev .venv-aim/bin/aim
 	@RUNS="$${RUNS-}" python -m bench
 
@@ -98,7 +103,7 @@ snapshots: .venv/.dev
 
 schema: .venv/.app
 	@python -m app.instances.schema > instances/schema.json
-	python -m app.instances.reference > docs/instances.md
+	python -m app.instances.reference > docs/reference/instance-file.md
 
 imports: node_modules/.done
 	@npx cdk8s import

@@ -21,7 +21,7 @@ _TABLE = "| key | type | default | |\n| --- | --- | --- | --- |"
 
 
 def reference() -> str:
-    """The reference, as `docs/instances.md` holds it."""
+    """The reference, as `docs/reference/instance-file.md` holds it."""
     schema = json_schema()
     return "\n".join([_HEAD, *_sections(schema, schema, "")])
 

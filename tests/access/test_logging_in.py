@@ -276,7 +276,7 @@ def test_a_provider_that_is_down_does_not_keep_the_pod_from_starting(site: Site)
 
 
 def test_a_login_that_cannot_start_says_why(site: Site) -> None:
-    """As docs/access.md has it: a cookie's secret of another length, and a file without entries."""
+    """As docs/how-to/access.md has it: a cookie's secret of another length, and a file without entries."""
     for name, text, message in (
         ("cookie-secret", "short", "cookie_secret from file must be 16, 24, or 32 bytes"),
         ("htpasswd", "", "could not load htpasswd file"),

@@ -286,7 +286,7 @@ def test_what_is_wrong_is_blamed_on_the_file_that_says_it(
 def test_the_committed_schema_and_reference_are_fresh() -> None:
     """Editors check by the model that synthesis checks by; `make schema` mends them."""
     assert (ROOT / "instances/schema.json").read_text(encoding="utf-8") == schema()
-    assert (ROOT / "docs/instances.md").read_text(encoding="utf-8") == reference()
+    assert (ROOT / "docs/reference/instance-file.md").read_text(encoding="utf-8") == reference()
 
 
 @pytest.mark.parametrize(
