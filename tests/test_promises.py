@@ -1,4 +1,4 @@
-"""What never changes, as docs/operations.md promises: each as it was first released, written out here by hand.
+"""What never changes, as docs/reference/promises.md promises: each as it was first released, written out here by hand.
 
 A change of one of these leaves a running server behind, or lets two servers into one store. So none of the literals
 below may be adapted to the code.

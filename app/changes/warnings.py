@@ -52,7 +52,7 @@ def _reason(difference: Difference, field: Field) -> str:
     if kind == "ConfigMap" and difference.before.get("immutable") and path.startswith("data"):
         return "the ConfigMap is immutable; its name should have changed with its content"
     if kind == "PersistentVolume" and path.startswith(tuple(f"spec.{source}" for source in _SOURCES)):
-        return 'the source of a volume cannot be changed; docs/operations.md: "A volume that does not bind again"'
+        return "the source of a volume cannot be changed; docs/how-to/rebind.md has the way"
     if kind == "PersistentVolumeClaim" and path.startswith("spec.") and not path.startswith("spec.resources"):
         return "a claim cannot be changed but for a larger size"
     if kind == "PersistentVolumeClaim" and path.startswith("spec.resources"):

@@ -31,7 +31,7 @@ DEFAULT_TRACKING_RESOURCES = Resources(
     requests={"cpu": "100m", "memory": "256Mi"},
     limits={"cpu": "1", "memory": "1Gi"},
 )
-"""Measured: see the sizing table in docs/operations.md. One process, so it cannot use more than one CPU."""
+"""Measured: docs/explanation/measurements.md, Sizes. One process, so it cannot use more than one CPU."""
 
 DEFAULT_SERVICE = ServiceOptions()
 

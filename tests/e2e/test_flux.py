@@ -13,12 +13,12 @@ from tests.e2e.conftest import Volumes, measured
 from tests.e2e.gitops import Repository
 from tests.e2e.kube import Manifest
 
-DOCUMENTATION = kube.ROOT / "docs/gitops.md"
+DOCUMENTATION = kube.ROOT / "docs/how-to/flux.md"
 
 
 def documented(namespace: str, url: str) -> list[Manifest]:
     """What the documentation says to apply, in a namespace and with a repository of the test's."""
-    text = DOCUMENTATION.read_text(encoding="utf-8").partition("\n## Flux")[2]
+    text = DOCUMENTATION.read_text(encoding="utf-8")
     manifests = list(yaml.safe_load_all(text.partition("```yaml")[2].partition("```")[0]))
     for manifest in manifests:
         manifest["metadata"]["namespace"] = namespace

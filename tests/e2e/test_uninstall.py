@@ -26,7 +26,7 @@ def test_runs_outlive_an_uninstall_and_their_volume(namespace: str, folder: Path
     kube.ready(namespace)
     kube.await_runs(runs, namespace)
 
-    # docs/operations.md, "A volume that does not bind again"
+    # docs/how-to/rebind.md
     kube.kubectl("scale", "-n", namespace, "deployment/aim", "--replicas=0")
     kube.kubectl("delete", "pod", "-n", namespace, "train")
     kube.kubectl("delete", "-n", namespace, "pvc/aim-runs")
@@ -51,7 +51,7 @@ def test_the_way_from_the_guide_keeps_every_run(namespace: str, folder: Path, vo
     runs = kube.written("train", namespace)
     kube.await_runs(runs, namespace, "my-aim-deployment")
 
-    # docs/operations.md, "From Aim's own guide"
+    # docs/how-to/migrate.md
     kube.kubectl("delete", "pod", "train", "-n", namespace)
     kube.kubectl("delete", "deployment/my-aim-deployment", "service/my-aim-service", "-n", namespace)
     kube.kubectl("wait", "--for=delete", "pod", "-l", "app=my-aim-deployment", "-n", namespace, "--timeout=60s")
