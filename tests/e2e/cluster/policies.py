@@ -1,6 +1,6 @@
 """Network policies as rules of the packet filter, by Kubernetes' own definition of them.
 
-Knows pods and namespaces by `matchLabels`, IPv4 address blocks with exceptions, TCP and UDP ports by number, range or
+Knows pods and namespaces by their labels, IPv4 address blocks with exceptions, TCP and UDP ports by number, range or
 name. As with kube-router and Calico, a pod's traffic to its own node is traffic as any other.
 Source: https://kubernetes.io/docs/concepts/services-networking/network-policies/.
 """
@@ -106,11 +106,18 @@ def _address(pod: Object) -> str:
 
 
 def _fits(selector: Object | None, item: Object) -> bool:
-    """Whether the labels of an object fit a selector of matchLabels; other ones are not known here."""
-    if selector and set(selector) - {"matchLabels"}:
-        raise ValueError(f"not known here: {selector}")
+    """Whether the labels of an object fit a selector."""
     labels = item["metadata"].get("labels", {})
-    return all(labels.get(key) == value for key, value in (selector or {}).get("matchLabels", {}).items())
+    wanted, expressions = ((selector or {}).get(key) for key in ("matchLabels", "matchExpressions"))
+    alike = all(labels.get(key) == value for key, value in (wanted or {}).items())
+    return alike and all(_meets(labels.get(each["key"]), each) for each in expressions or [])
+
+
+def _meets(value: str | None, expression: Object) -> bool:
+    """Whether the value of a label, or None for none, meets one of matchExpressions."""
+    among = value in (expression.get("values") or [])
+    by_operator = {"In": among, "NotIn": not among, "Exists": value is not None, "DoesNotExist": value is None}
+    return by_operator[expression["operator"]]
 
 
 def _networks(block: Object) -> list[IPv4Network]:
