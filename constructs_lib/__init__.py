@@ -20,7 +20,7 @@ from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
 from constructs_lib.pods.options import PodOptions
 from constructs_lib.pods.owner import Owner
-from constructs_lib.pods.pod import REPOSITORY, AimPod
+from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.scheduling import HostAlias, Toleration
 from constructs_lib.pods.security import harden, pod_security_context
@@ -55,7 +55,7 @@ __all__ = [
     "DEFAULT_LOGIN_IMAGE",
     "DEFAULT_RESOURCES",
     "DEFAULT_TRACKING_RESOURCES",
-    "REPOSITORY",
+    "MOUNT_PATH",
     "AccessMode",
     "AimBackup",
     "AimNamespace",

@@ -5,14 +5,15 @@ change of this module and of snapshots. Charts that import from here move along.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import cdk8s
 import cdk8s_plus_27 as kplus
 from cdk8s_plus_27 import k8s
 from constructs import Construct
 
-__all__ = ["ADDRESS_LABEL", "k8s", "kplus", "plain_object", "quantity", "remove_namespace"]
+__all__ = ["ADDRESS_LABEL", "k8s", "kplus", "patch", "plain_object", "quantity", "remove_namespace"]
 
 ADDRESS_LABEL: str = kplus.Pod.ADDRESS_LABEL
 """Label by which cdk8s-plus finds the pods of a workload; read once, as each read is a message to Node.js."""
@@ -27,9 +28,31 @@ def quantity(text: str) -> k8s.Quantity:
     return k8s.Quantity.from_string(text)
 
 
+# looked up once for each construct, and made once for each path, as each call is a message to Node.js and back
+_api_object = functools.cache(cdk8s.ApiObject.of)
+_removal = functools.cache(cdk8s.JsonPatch.remove)
+
+
+def patch(
+    construct: Construct, fields: Mapping[str, object] = MappingProxyType({}), *, without: Sequence[str] = ()
+) -> None:
+    """Set and remove fields of the object that a construct renders, where cdk8s-plus has no words for them.
+
+    Args:
+        construct: has one API object.
+        fields: values by JSON pointer; what they are below must be there.
+        without: JSON pointers of fields that cdk8s-plus writes; they must be there.
+    """
+    patches = [cdk8s.JsonPatch.add(path, value) for path, value in fields.items()] + [
+        _removal(path) for path in without
+    ]
+    if patches:
+        _api_object(construct).add_json_patch(*patches)
+
+
 def remove_namespace(resource: kplus.Resource) -> None:
     """Remove the chart's namespace from an object that has none: cdk8s gives it to each (cdk8s-team/cdk8s#1558)."""
-    cdk8s.ApiObject.of(resource).add_json_patch(cdk8s.JsonPatch.remove("/metadata/namespace"))
+    patch(resource, without=["/metadata/namespace"])
 
 
 def plain_object(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -52,12 +53,12 @@ class _Registry(Construct):
     One construct for all entries, and not one for each: every call to a construct is a message to Node.js and back.
 
     Attributes:
-        owners: paths of the constructs that have them.
+        owners: the constructs that have them.
     """
 
     def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
-        self.owners: dict[tuple[str, ...], str] = {}
+        self.owners: dict[tuple[str, ...], Construct] = {}
 
 
 def check_free(scope: Construct, entries: Sequence[Entry]) -> None:
@@ -69,12 +70,13 @@ def check_free(scope: Construct, entries: Sequence[Entry]) -> None:
     owners = _registry(scope).owners
     for entry in entries:
         if entry.key in owners:
-            raise OptionError(entry.option, entry.what, entry.taken.format(owner=owners[entry.key]))
+            owner = owners[entry.key].node.path
+            raise OptionError(entry.option, entry.what, entry.taken.format(owner=owner))
 
 
-def take(owner: Construct, entries: Sequence[Entry]) -> None:
-    """Note that a construct has these entries."""
-    _registry(owner).owners.update(dict.fromkeys((entry.key for entry in entries), owner.node.path))
+def take(scope: Construct, entries: Sequence[Entry], *, owner: Construct) -> None:
+    """Note in the tree of a scope that a construct has these entries."""
+    _registry(scope).owners.update(dict.fromkeys((entry.key for entry in entries), owner))
 
 
 def _registry(scope: Construct) -> _Registry:
@@ -83,6 +85,17 @@ def _registry(scope: Construct) -> _Registry:
 
 def shared(scope: Construct, kind: type[Shared], id: str) -> Shared:
     """Return the one construct of a kind that a tree has, as a child of its root; it is made by the first who asks."""
-    root = scope.node.root
-    found = root.node.try_find_child(id)
-    return found if isinstance(found, kind) else kind(cast(Construct, root), id)
+    made = _child(_root(scope), kind, id)
+    assert isinstance(made, kind)
+    return made
+
+
+# a construct never leaves its tree, and each question about it is a message to Node.js and back
+@functools.cache
+def _root(scope: Construct) -> Construct:
+    return cast(Construct, scope.node.root)
+
+
+@functools.cache
+def _child(root: Construct, kind: type[Construct], id: str) -> Construct:
+    return kind(root, id)

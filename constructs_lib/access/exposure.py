@@ -21,26 +21,26 @@ class Exposure:
     """The ways by which a server is reached from outside.
 
     Attributes:
-        construct: path of the server.
+        server: the server.
         allow_anonymous: whether they are meant without a login.
         login: whether there is one.
         ways: option and value by which each was opened.
     """
 
-    def __init__(self, *, construct: str, allow_anonymous: bool, login: bool) -> None:
-        self.construct = construct
+    def __init__(self, *, server: Construct, allow_anonymous: bool, login: bool) -> None:
+        self.server = server
         self.allow_anonymous = allow_anonymous
         self.login = login
         self.ways: list[tuple[str, str]] = []
 
-    def watch(self, server: Construct) -> None:
-        """Validate with the tree that a server is in."""
-        shared(server, _Watch, _ID).exposures.append(self)
+    def watch(self) -> None:
+        """Validate with the tree that the server is in."""
+        shared(self.server, _Watch, _ID).exposures.append(self)
 
     def problems(self) -> list[OptionError]:
         """Ways that nobody has allowed."""
         ways = [] if self.login or self.allow_anonymous else self.ways
-        return [OptionError(option, value, _REMEDY, construct=self.construct) for option, value in ways]
+        return [OptionError(option, value, _REMEDY, construct=self.server.node.path) for option, value in ways]
 
 
 @jsii.implements(IValidation)

@@ -17,11 +17,11 @@ from constructs_lib.errors import below, reported_by, require
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.kubernetes.quantities import Quantity
 from constructs_lib.labels import COMPONENT, SERVER, common_labels
-from constructs_lib.plus import kplus
+from constructs_lib.plus import kplus, patch
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
 from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.options import for_aim
-from constructs_lib.pods.pod import REPOSITORY, AimPod
+from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
 from constructs_lib.registry import Entry, check_free, take
@@ -102,7 +102,7 @@ class AimBackup(Construct):
             image.check()
             check_free(scope, plan.entries)
         super().__init__(scope, id)
-        take(self, plan.entries)
+        take(scope, plan.entries, owner=self)
         self.name, self.storage, self.target, self._plan = plan.name, storage, target, plan
         self.parts = Parts(
             name=plan.name,
@@ -141,7 +141,7 @@ class AimBackup(Construct):
         containers.add_role("stage", init=True)
         script = backup_script(name=self.name, flags=self.parts.flags, keep=options.keep, percent=options.check_percent)
         restic = containers.add_restic(script)
-        pod.mount_claim(restic, REPOSITORY, self.storage, read_only=True)
+        pod.mount_claim(restic, MOUNT_PATH, self.storage, read_only=True)
         return job
 
     def _make_drilling(self) -> kplus.CronJob:
@@ -174,7 +174,7 @@ class AimBackup(Construct):
             termination_grace_period=GRACE_PERIOD,
             security_context=pod_security_context(self.storage.owner),
         )
-        cdk8s.ApiObject.of(job).add_json_patch(cdk8s.JsonPatch.add("/spec/schedule", schedule))
+        patch(job, {"/spec/schedule": schedule})
         job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{component}.{self.name}")
         self.colocate(job)
         return job, self.pod_of(job)

@@ -14,7 +14,7 @@ from constructs_lib.plus import kplus
 from constructs_lib.pods.aim_containers import SCRATCH
 from constructs_lib.pods.environment import EnvVar
 from constructs_lib.pods.image import ImageOptions
-from constructs_lib.pods.pod import REPOSITORY, AimPod
+from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor
 from constructs_lib.storage.storage import AimStorage
 
@@ -78,7 +78,7 @@ class BackupContainers:
     def add_role(self, role: str, *arguments: str, init: bool = False) -> kplus.Container:
         """Add a container with Aim in which the supervisor has a role on the volume of runs."""
         supervisor = self._parts.supervisor
-        command = ["python3", "-m", "supervisor", role, "--repository", REPOSITORY, *arguments, *supervisor.options]
+        command = ["python3", "-m", "supervisor", role, "--repository", MOUNT_PATH, *arguments, *supervisor.options]
         container = self.pod.add_container(
             name=role,
             image=self._parts.image,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from constructs_lib.errors import check_whole, require
 from constructs_lib.options import Count, check_bounds
-from constructs_lib.pods.pod import REPOSITORY
+from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.supervisor.staging import COPY
 
 RESTIC_IMAGE = "docker.io/restic/restic:0.18.1"
@@ -95,7 +95,7 @@ def backup_script(*, name: str, flags: Sequence[str], keep: Retention, percent: 
         percent: share of the data that is read back.
     """
     check_whole("check_percent", percent, low=1, high=100)
-    copy = shlex.quote(f"{REPOSITORY}/{COPY}")
+    copy = shlex.quote(f"{MOUNT_PATH}/{COPY}")
     script = _BACKUP.format(copy=copy, name=name, tag=TAG, keep=shlex.join(keep.flags), percent=percent)
     return _prelude(flags) + script
 

@@ -14,7 +14,7 @@ from constructs_lib.backup.restic import restore_script
 from constructs_lib.errors import reported_by, require
 from constructs_lib.kubernetes.names import check_object_name
 from constructs_lib.plus import kplus
-from constructs_lib.pods.pod import REPOSITORY
+from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.storage.options import StorageOptions
 from constructs_lib.storage.sources import ExistingClaim
@@ -78,9 +78,9 @@ class AimRestore(Construct):
         only = ("--run", run) if run else ()
         containers.add_role("restore", *only)
         containers.add_role("admit", *only, init=True)
-        target = f"{REPOSITORY}/{RESTORED}"
+        target = f"{MOUNT_PATH}/{RESTORED}"
         script = restore_script(name=backup.name, flags=parts.flags, snapshot=snapshot, target=target, run=run)
-        pod.mount_claim(containers.add_restic(script), REPOSITORY, parts.storage)
+        pod.mount_claim(containers.add_restic(script), MOUNT_PATH, parts.storage)
 
     def _claim(self, name: str) -> AimStorage:
         options = StorageOptions(access_mode="ReadWriteMany")

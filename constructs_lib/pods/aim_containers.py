@@ -10,7 +10,7 @@ from constructs import Construct
 
 from constructs_lib.plus import kplus
 from constructs_lib.pods.image import ImageOptions
-from constructs_lib.pods.pod import REPOSITORY, AimPod
+from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.probes import health_probes
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor
@@ -55,7 +55,7 @@ class Role:
         ports = ["--port", str(self.port), "--health-port", str(self.health_port)]
         base_path = ["--base-path", self.base_path] if self.base_path else []
         host = ["--host", "127.0.0.1"] if self.loopback else []
-        start = ["python3", "-m", "supervisor", self.name, "--repository", REPOSITORY]
+        start = ["python3", "-m", "supervisor", self.name, "--repository", MOUNT_PATH]
         return [*start, *ports, *host, *self.arguments, *supervisor.options, *base_path]
 
     @property

@@ -6,49 +6,47 @@ container itself (`AimPod`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 
-import cdk8s
-
-from constructs_lib.plus import kplus
+from constructs_lib.options import camel
+from constructs_lib.plus import kplus, patch
 
 PodOrWorkload = kplus.Pod | kplus.Workload
 """Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet."""
 
 
-def set_fields(workload: PodOrWorkload, fields: Mapping[str, object]) -> None:
-    """Set fields, by JSON pointers below the pod's spec."""
-    patches = [cdk8s.JsonPatch.add(f"{_spec(workload)}/{field}", value) for field, value in fields.items()]
-    if patches:
-        cdk8s.ApiObject.of(workload).add_json_patch(*patches)
+def set_fields(workload: PodOrWorkload, fields: Mapping[str, object], *, without: Sequence[str] = ()) -> None:
+    """Set fields, by JSON pointers below the pod's spec, and remove some of the object (`defaults_of`)."""
+    patch(workload, {f"{_spec(workload)}/{field}": value for field, value in fields.items()}, without=without)
 
 
 def remove_field(workload: PodOrWorkload, field: str) -> None:
     """Remove a field that the API server drops: with it, every `kubectl apply` would answer "configured"."""
-    cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.remove(f"{_spec(workload)}/{field}"))
+    patch(workload, without=[f"{_spec(workload)}/{field}"])
 
 
-def remove_defaults(workload: PodOrWorkload) -> None:
-    """Remove what cdk8s-plus always writes and the API server drops: see `remove_field`."""
-    if not workload.host_network:
-        remove_field(workload, "hostNetwork")
+def defaults_of(workload: PodOrWorkload) -> list[str]:
+    """JSON pointers of what cdk8s-plus always writes and the API server drops: see `remove_field`."""
+    host_network = [] if workload.host_network else [f"{_spec(workload)}/hostNetwork"]
     waits = isinstance(workload, kplus.Deployment | kplus.StatefulSet) and workload.min_ready.to_seconds()
     waits = waits or (isinstance(workload, kplus.DaemonSet) and workload.min_ready_seconds)
-    if not waits:
-        cdk8s.ApiObject.of(workload).add_json_patch(cdk8s.JsonPatch.remove("/spec/minReadySeconds"))
+    return [*host_network, *([] if waits else ["/spec/minReadySeconds"])]
 
 
+@functools.cache
 def path_of(workload: PodOrWorkload, container: kplus.Container) -> str:
     """Where a container stands below the pod's spec; containers are only ever added at the end.
 
     Raises:
         LookupError: it is in another pod.
     """
-    for group, members in (("containers", workload.containers), ("initContainers", workload.init_containers)):
-        for index, member in enumerate(members):
-            if member.name == container.name:
-                return f"{group}/{index}"
-    raise LookupError(f"{workload.node.path} has no container {container.name}")
+    name = container.name
+    for group in ("containers", "init_containers"):
+        for index, member in enumerate(getattr(workload, group)):
+            if member.name == name:
+                return f"{camel(group)}/{index}"
+    raise LookupError(f"{workload.node.path} has no container {name}")
 
 
 def path_of_volume(workload: PodOrWorkload, volume: kplus.Volume) -> str:

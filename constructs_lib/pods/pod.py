@@ -14,7 +14,7 @@ from constructs_lib.pods.probes import Probes
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.security import harden_container, harden_pod
 
-REPOSITORY = "/aim"
+MOUNT_PATH = "/aim"
 """Where the volume is mounted: the Aim repository is the directory `.aim` in it."""
 
 _POLICIES = {
@@ -50,8 +50,7 @@ class AimPod:
         self.workload = workload
         self.options = options
         self._claims: set[str] = set()
-        harden_pod(workload)
-        set_fields(workload, options.spec)
+        harden_pod(workload, options.spec)
         for key, value in options.pod_annotations.items():
             workload.pod_metadata.add_annotation(key, value)
 
@@ -111,12 +110,15 @@ class AimPod:
         harden_container(self.workload, container)
         self._complete(container, image, resources, env)
         if store:
-            self.mount_store(container, store)
+            container.mount(MOUNT_PATH, store)
+            # nothing else is mounted yet; to ask for the pod's volumes takes fourteen messages to Node.js
+            first = path_of(self.workload, container) == "containers/0"
+            self._remove_read_only(store.as_volume(), "volumes/0" if first else None)
         return container
 
     def mount_store(self, container: kplus.Container, store: kplus.IStorage) -> None:
         """Mount the volume of runs at `/aim`."""
-        self.mount_claim(container, REPOSITORY, store)
+        self.mount_claim(container, MOUNT_PATH, store)
 
     def mount_claim(
         self, container: kplus.Container, path: str, store: kplus.IStorage, *, read_only: bool = False
@@ -130,15 +132,19 @@ class AimPod:
             read_only: whether the container must not write to it. Default: False.
         """
         container.mount(path, store, read_only=read_only or None)
-        volume = store.as_volume()
-        if volume.name not in self._claims:
-            self._claims.add(volume.name)
-            remove_field(self.workload, f"{path_of_volume(self.workload, volume)}/persistentVolumeClaim/readOnly")
+        self._remove_read_only(store.as_volume())
 
     def set(self, container: kplus.Container, fields: Mapping[str, object]) -> None:
         """Set fields of a container that cdk8s-plus-27 cannot express, by JSON pointers below the container."""
         path = path_of(self.workload, container)
         set_fields(self.workload, {f"{path}/{field}": value for field, value in fields.items()})
+
+    def _remove_read_only(self, volume: kplus.Volume, path: str | None = None) -> None:
+        name = volume.name
+        if name not in self._claims:
+            self._claims.add(name)
+            path = path or path_of_volume(self.workload, volume)
+            remove_field(self.workload, f"{path}/persistentVolumeClaim/readOnly")
 
     def _complete(
         self, container: kplus.Container, image: ImageOptions, resources: Resources, env: Sequence[EnvVar]

@@ -5,8 +5,11 @@ Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from constructs_lib.plus import k8s, kplus
-from constructs_lib.pods.json_patches import PodOrWorkload, path_of, remove_defaults, set_fields
+from constructs_lib.pods.json_patches import PodOrWorkload, defaults_of, path_of, set_fields
 from constructs_lib.pods.owner import Owner
 
 
@@ -38,12 +41,11 @@ def harden(workload: PodOrWorkload) -> None:
         harden_container(workload, container)
 
 
-def harden_pod(workload: PodOrWorkload) -> None:
-    """Restrict a pod, but not its containers."""
+def harden_pod(workload: PodOrWorkload, fields: Mapping[str, object] = MappingProxyType({})) -> None:
+    """Restrict a pod, but not its containers, and set further fields of it."""
     # a pod with a field for each Service of its namespace takes longer to start, and learns of them all
-    fields = {"securityContext/seccompProfile": k8s.SeccompProfile(type="RuntimeDefault"), "enableServiceLinks": False}
-    set_fields(workload, fields)
-    remove_defaults(workload)
+    own = {"securityContext/seccompProfile": k8s.SeccompProfile(type="RuntimeDefault"), "enableServiceLinks": False}
+    set_fields(workload, {**own, **fields}, without=defaults_of(workload))
 
 
 def harden_container(workload: PodOrWorkload, container: kplus.Container) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import cdk8s
@@ -20,6 +21,11 @@ SUPERVISOR_VERSION = version_of(_FILES)
 
 _KEYS = {path.replace("/", "."): path for path in _FILES}
 """Keys of the ConfigMap, which may have no slash in them, and the files that they are mounted as."""
+
+
+@functools.cache
+def _items() -> dict[str, kplus.PathMapping]:
+    return {key: kplus.PathMapping(path=path) for key, path in _KEYS.items()}
 
 
 SupervisorSource = Literal["ConfigMap", "Image"]
@@ -65,8 +71,7 @@ class Supervisor(Construct):
         self.options = ()
         data = {key: _FILES[path] for key, path in _KEYS.items()}
         self.config_map = kplus.ConfigMap(self, "ConfigMap", metadata=metadata, data=data, immutable=True)
-        items = {key: kplus.PathMapping(path=path) for key, path in _KEYS.items()}
-        self._volume = kplus.Volume.from_config_map(self, "Volume", self.config_map, name="supervisor", items=items)
+        self._volume = kplus.Volume.from_config_map(self, "Volume", self.config_map, name="supervisor", items=_items())
 
     def mount_in(self, container: kplus.Container) -> None:
         """Mount the ConfigMap in a container, where there is one."""

@@ -7,8 +7,8 @@ import posixpath
 from constructs_lib.errors import reported_by, require
 from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import kplus
-from constructs_lib.pods.json_patches import PodOrWorkload, path_of_volume, remove_defaults, remove_field, set_fields
-from constructs_lib.pods.pod import REPOSITORY
+from constructs_lib.pods.json_patches import PodOrWorkload, defaults_of, path_of_volume, remove_field, set_fields
+from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.recording.variable import check_free, set_repository
 from constructs_lib.storage.storage import AimStorage
 
@@ -79,17 +79,17 @@ def _check_mount(storage: AimStorage, mount: kplus.VolumeMount) -> None:
     """Reject a mount that would hide the runs, or keep them from being written."""
     path, name = posixpath.normpath(mount.path), mount.volume.name
     whole = not (mount.read_only or mount.sub_path or mount.sub_path_expr)
-    store = path == REPOSITORY and name == storage.as_volume().name and whole
-    beside = path != REPOSITORY and not path.startswith(f"{REPOSITORY}/")
-    remedy = f"mount it elsewhere: the volume that the runs are on is mounted at {REPOSITORY}, whole and to be written"
+    store = path == MOUNT_PATH and name == storage.as_volume().name and whole
+    beside = path != MOUNT_PATH and not path.startswith(f"{MOUNT_PATH}/")
+    remedy = f"mount it elsewhere: the volume that the runs are on is mounted at {MOUNT_PATH}, whole and to be written"
     require(store or beside, f"mounts[{mount.path}]", name, remedy)
 
 
 def _mount(workload: PodOrWorkload, storage: AimStorage) -> None:
     for container in workload.containers:
-        if REPOSITORY not in {posixpath.normpath(mount.path) for mount in container.mounts}:
-            container.mount(REPOSITORY, storage)
-        set_repository(container, REPOSITORY)
+        if MOUNT_PATH not in {posixpath.normpath(mount.path) for mount in container.mounts}:
+            container.mount(MOUNT_PATH, storage)
+        set_repository(container, MOUNT_PATH)
     remove_field(workload, f"{path_of_volume(workload, storage.as_volume())}/persistentVolumeClaim/readOnly")
 
 
@@ -98,4 +98,4 @@ def _set_owner(workload: PodOrWorkload, storage: AimStorage) -> None:
         set_fields(workload, {"securityContext/runAsUser": storage.owner.uid})
         if workload.security_context.group is None:
             set_fields(workload, {"securityContext/runAsGroup": storage.owner.gid})
-    remove_defaults(workload)
+    set_fields(workload, {}, without=defaults_of(workload))

@@ -99,7 +99,7 @@ class Outside(Construct):
             backends=self._backends(tracking),
         )
         self._open("ingress.host", options.hosts, options.from_, people=[options.host], tls=options.tls)
-        take(self, [self._entry("Ingress")])
+        take(self, [self._entry("Ingress")], owner=self)
         return made
 
     def add_route(self, options: RouteOptions, tracking: AimTracking | None) -> cdk8s.ApiObject:
@@ -116,7 +116,7 @@ class Outside(Construct):
         tls = not (login and login.allow_plain_http)  # the Gateway has it: the route cannot see
         hosts = options.hostnames
         self._open("route.hostnames", hosts, options.from_, people=hosts, tls=tls)
-        take(self, [self._entry("HTTPRoute")])
+        take(self, [self._entry("HTTPRoute")], owner=self)
         return made
 
     def _entry(self, kind: str) -> Entry:

@@ -48,7 +48,8 @@ class Plan:
 def resolve(chart: cdk8s.Chart, storage: AimStorage, name: str, image: ImageOptions, options: ServerOptions) -> Plan:
     """Check the options against the storage and the chart, and resolve them."""
     remedy = f"put both in one namespace: a claim is mounted in its own only, here {storage.namespace!r}"
-    require(chart.namespace == storage.namespace, "storage", chart.namespace, remedy)
+    namespace = chart.namespace
+    require(namespace == storage.namespace, "storage", namespace, remedy)
     check_instance_name("name", name)
     image.check()
     options.check()

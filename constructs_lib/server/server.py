@@ -113,7 +113,7 @@ class AimServer(Construct):
             check_free(scope, plan.entries)
             storage.server_name = plan.name
         super().__init__(scope, id)
-        take(self, plan.entries)
+        take(scope, plan.entries, owner=self)
         self.name, self.storage, self._plan = plan.name, storage, plan
         # before the Deployment: kubectl applies in the order of the file
         metadata = self._metadata(plan.config_map)
@@ -260,21 +260,21 @@ class AimServer(Construct):
 
     def _make_access(self) -> None:
         plan, service = self._plan, self._plan.options.service
+        pods = kplus.Pods.select(self, "Pods", labels=self._selector)
         self.service = service.render(
             self,
             "Service",
             metadata=self._metadata(plan.service, service.annotations),
-            selector=self._selector,
+            pods=pods,
             front=self.front,
         )
         self.host = f"{plan.service}.{self.storage.namespace}.svc" if self.storage.namespace else plan.service
         self.url = f"http://{self.host}{'' if service.port == 80 else f':{service.port}'}{plan.options.base_path}/"
-        pods = kplus.Pods.select(self, "Pods", labels=self._selector)
         self._rules = NetworkRules(self, "Access", pods=pods, metadata=self._metadata(plan.deployment))
         self.network_policy = self._rules.policy
         anonymous, login = plan.options.allow_anonymous, plan.options.login
-        self.exposure = Exposure(construct=self.node.path, allow_anonymous=anonymous, login=login is not None)
-        self.exposure.watch(self)
+        self.exposure = Exposure(server=self, allow_anonymous=anonymous, login=login is not None)
+        self.exposure.watch()
         if service.exposed:
             self.exposure.ways.append(("service.type", service.type))
         self.allow_from(*default_peers(self, exposed=service.exposed))

@@ -13,7 +13,7 @@ from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.addresses import check_cidr
 from constructs_lib.kubernetes.names import check_annotations, check_key, check_service_name
 from constructs_lib.options import Port, check_bounds
-from constructs_lib.plus import kplus
+from constructs_lib.plus import kplus, patch
 from constructs_lib.server.front import Front
 
 _TYPES = {
@@ -73,7 +73,7 @@ class ServiceOptions:
             check_key("load_balancer_class", self.load_balancer_class)
 
     def render(
-        self, scope: Construct, id: str, *, metadata: cdk8s.ApiObjectMetadata, selector: Mapping[str, str], front: Front
+        self, scope: Construct, id: str, *, metadata: cdk8s.ApiObjectMetadata, pods: kplus.Pods, front: Front
     ) -> kplus.Service:
         """Make the Service.
 
@@ -81,19 +81,21 @@ class ServiceOptions:
             scope: where it is made.
             id: of its construct.
             metadata: of it.
-            selector: labels of the pods behind it.
+            pods: behind it.
             front: what it leads to.
         """
         port = kplus.ServicePort(name=front.name, port=self.port, target_port=front.port, node_port=self.node_port)
         ranges = [check_cidr("load_balancer_source_ranges", cidr) for cidr in self.load_balancer_source_ranges] or None
         service = kplus.Service(
-            scope, id, metadata=metadata, type=_TYPES[self.type], ports=[port], load_balancer_source_ranges=ranges
+            scope,
+            id,
+            metadata=metadata,
+            selector=pods,
+            type=_TYPES[self.type],
+            ports=[port],
+            load_balancer_source_ranges=ranges,
         )
-        for key, value in selector.items():
-            service.select_label(key, value)
-        resource = cdk8s.ApiObject.of(service)
+        balanced = {"/spec/loadBalancerClass": self.load_balancer_class} if self.load_balancer_class else {}
         # cdk8s-plus always writes an empty list, and every kubectl apply would answer "configured"
-        resource.add_json_patch(cdk8s.JsonPatch.remove("/spec/externalIPs"))
-        if self.load_balancer_class:
-            resource.add_json_patch(cdk8s.JsonPatch.add("/spec/loadBalancerClass", self.load_balancer_class))
+        patch(service, balanced, without=["/spec/externalIPs"])
         return service

@@ -46,7 +46,7 @@ class AimNamespace(Construct):
             entry = Entry(kind="Namespace", name=name or "", option="namespace", taken=_TAKEN)
             check_free(scope, [entry])
         super().__init__(scope, id)
-        take(self, [entry])
+        take(scope, [entry], owner=self)
         self.namespace = kplus.Namespace(
             self,
             "Namespace",

@@ -11,7 +11,7 @@ from constructs import Construct
 from constructs_lib.errors import OptionError, reported_by, require
 from constructs_lib.kubernetes.names import check_instance_name, check_namespace
 from constructs_lib.labels import STORAGE, common_labels
-from constructs_lib.plus import k8s, kplus, quantity, remove_namespace
+from constructs_lib.plus import k8s, kplus, patch, quantity, remove_namespace
 from constructs_lib.pods.owner import Owner
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.options import DEFAULT_STORAGE, StorageOptions
@@ -81,7 +81,7 @@ class AimStorage(Construct):
             plan = _plan(cdk8s.Chart.of(scope), source, name, options)
             check_free(scope, plan.entries)
         super().__init__(scope, id)
-        take(self, plan.entries)
+        take(scope, plan.entries, owner=self)
         self.name, self.namespace, self.source = name, plan.namespace, source
         self.access_mode = plan.access_mode
         self.owner = options.owner if isinstance(options.owner, Owner) else None
@@ -134,14 +134,11 @@ class AimStorage(Construct):
         claim = k8s.ObjectReference(
             api_version="v1", kind="PersistentVolumeClaim", name=self.claim_name, namespace=self.namespace
         )
-        cdk8s.ApiObject.of(volume).add_json_patch(
-            # cdk8s-plus takes whole gibibytes only, and a claimRef without a namespace never binds
-            cdk8s.JsonPatch.add("/spec/capacity", {"storage": quantity(self._plan.size)}),
-            cdk8s.JsonPatch.add("/spec/claimRef", claim),
-            cdk8s.JsonPatch.add(f"/spec/{parts.field}", parts.value),
-        )
+        # cdk8s-plus takes whole gibibytes only, and a claimRef without a namespace never binds
+        fields = {"capacity": {"storage": quantity(self._plan.size)}, "claimRef": claim, parts.field: parts.value}
         if parts.node:
-            cdk8s.ApiObject.of(volume).add_json_patch(cdk8s.JsonPatch.add("/spec/nodeAffinity", _on(parts.node)))
+            fields["nodeAffinity"] = _on(parts.node)
+        patch(volume, {f"/spec/{field}": value for field, value in fields.items()})
         return volume
 
     def _make_claim(self) -> kplus.IPersistentVolumeClaim:
@@ -155,8 +152,7 @@ class AimStorage(Construct):
             storage_class_name=self.source.storage_class_of_claim(self._plan.options.storage_class_name),
             volume=self.volume,
         )
-        request = {"requests": {"storage": quantity(self._plan.size)}}
-        cdk8s.ApiObject.of(claim).add_json_patch(cdk8s.JsonPatch.add("/spec/resources", request))
+        patch(claim, {"/spec/resources": {"requests": {"storage": quantity(self._plan.size)}}})
         return claim
 
     def _metadata(self, name: str, reason: str) -> cdk8s.ApiObjectMetadata:
