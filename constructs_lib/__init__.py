@@ -11,33 +11,32 @@ from constructs_lib.access.login_options import DEFAULT_LOGIN_IMAGE, LoginOption
 from constructs_lib.access.peers import Destination, IpBlock, Peer, Selector
 from constructs_lib.access.route import ParentRef, RouteOptions
 from constructs_lib.backup.backup import AimBackup
-from constructs_lib.backup.options import BackupOptions, DrillOptions
+from constructs_lib.backup.backup_options import BackupOptions, DrillOptions
 from constructs_lib.backup.restic import Retention
 from constructs_lib.backup.restore import AimRestore
 from constructs_lib.backup.targets import BackupTarget, BackupVolume, ResticRepository, S3Bucket
 from constructs_lib.errors import OptionError
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
-from constructs_lib.pods.options import PodOptions
 from constructs_lib.pods.owner import Owner
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
+from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.scheduling import HostAlias, Toleration
 from constructs_lib.pods.security import harden, pod_security_context
 from constructs_lib.pods.supervisor_configmap import SupervisorSource
 from constructs_lib.recording.attach import attach
 from constructs_lib.server.metrics import MetricsOptions
-from constructs_lib.server.options import (
+from constructs_lib.server.server import AimServer
+from constructs_lib.server.server_options import (
     DEFAULT_RESOURCES,
     DEFAULT_TRACKING_RESOURCES,
     ServerOptions,
     TrackingOptions,
 )
-from constructs_lib.server.server import AimServer
 from constructs_lib.server.service import ServiceOptions
 from constructs_lib.server.tracking import AimTracking
 from constructs_lib.storage.namespace import AimNamespace
-from constructs_lib.storage.options import StorageOptions
 from constructs_lib.storage.sources import (
     AccessMode,
     CsiVolume,
@@ -49,6 +48,7 @@ from constructs_lib.storage.sources import (
     StorageSource,
 )
 from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage_options import StorageOptions
 
 __all__ = [
     "DEFAULT_IMAGE",

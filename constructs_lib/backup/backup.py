@@ -9,8 +9,8 @@ import cdk8s
 from constructs import Construct
 
 from constructs_lib.access.network import NetworkRules
+from constructs_lib.backup.backup_options import BackupOptions
 from constructs_lib.backup.containers import BackupContainers, Parts
-from constructs_lib.backup.options import BackupOptions
 from constructs_lib.backup.restic import backup_script, restore_script
 from constructs_lib.backup.targets import BackupTarget
 from constructs_lib.errors import below, reported_by, require
@@ -20,14 +20,14 @@ from constructs_lib.labels import COMPONENT, SERVER, common_labels
 from constructs_lib.plus import kplus, patch
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
 from constructs_lib.pods.json_patches import PodOrWorkload
-from constructs_lib.pods.options import for_aim
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
+from constructs_lib.pods.pod_options import for_aim
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
 from constructs_lib.registry import Entry, check_free, take
-from constructs_lib.storage.options import StorageOptions
 from constructs_lib.storage.retention import DESCRIPTION, retention_annotations
 from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage_options import StorageOptions
 
 BACKUP = "backup"
 DRILL = "drill"
@@ -126,7 +126,7 @@ class AimBackup(Construct):
         source, claim = self.target.source, f"{self.name}-backup"
         if source is None:
             return None
-        volume = f"{self.storage.namespace}.{claim}" if source.volume else None
+        volume = f"{self.storage.namespace}.{claim}" if source.persistent_volume else None
         named = StorageOptions(access_mode="ReadWriteMany", owner=self.storage.owner or "ClusterAssigned")
         if not source.existing_claim:
             described = {DESCRIPTION: retention_annotations("The volume that copies of the runs are on.")[DESCRIPTION]}

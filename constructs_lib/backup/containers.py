@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.backup.options import BackupOptions
+from constructs_lib.backup.backup_options import BackupOptions
 from constructs_lib.backup.targets import FOLDER, BackupTarget, from_secret
 from constructs_lib.plus import kplus
 from constructs_lib.pods.aim_containers import SCRATCH

@@ -16,9 +16,9 @@ from constructs_lib.kubernetes.names import check_object_name
 from constructs_lib.plus import kplus
 from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.pods.security import pod_security_context
-from constructs_lib.storage.options import StorageOptions
 from constructs_lib.storage.sources import ExistingClaim
 from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage_options import StorageOptions
 from constructs_lib.supervisor.restoring import RESTORED
 
 _SNAPSHOT = re.compile(r"latest|[0-9a-f]{8,64}")

@@ -9,13 +9,13 @@ from constructs_lib.plus import k8s, kplus
 from constructs_lib.pods.environment import EnvVar, check_environment
 from constructs_lib.pods.image import ImageOptions
 from constructs_lib.pods.json_patches import PodOrWorkload, path_of, path_of_volume, remove_field, set_fields
-from constructs_lib.pods.options import PodOptions
+from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.probes import Probes
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.security import harden_container, harden_pod
 
 MOUNT_PATH = "/aim"
-"""Where the volume is mounted: the Aim repository is the directory `.aim` in it."""
+"""Path of the volume of runs in every container; the Aim repository is the directory `.aim` on it."""
 
 _POLICIES = {
     "Always": kplus.ImagePullPolicy.ALWAYS,

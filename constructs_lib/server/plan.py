@@ -12,11 +12,11 @@ from constructs_lib.errors import require
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.pods.aim_containers import Role
 from constructs_lib.pods.image import ImageOptions
-from constructs_lib.pods.options import for_aim
+from constructs_lib.pods.pod_options import for_aim
 from constructs_lib.pods.supervisor_configmap import config_map_name
 from constructs_lib.registry import Entry
 from constructs_lib.server.metrics import METRICS
-from constructs_lib.server.options import ServerOptions
+from constructs_lib.server.server_options import ServerOptions
 from constructs_lib.storage.storage import AimStorage
 
 PORT = 43800

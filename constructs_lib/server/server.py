@@ -29,10 +29,11 @@ from constructs_lib.recording.connect import connect
 from constructs_lib.registry import check_free, take
 from constructs_lib.server.front import Front
 from constructs_lib.server.metrics import admit_metrics, make_pod_monitor
-from constructs_lib.server.options import DEFAULT_SERVER, DEFAULT_TRACKING, ServerOptions, TrackingOptions
-from constructs_lib.server.outside import Inside, Outside
+from constructs_lib.server.outside import Outside
+from constructs_lib.server.parts import ServerParts
 from constructs_lib.server.plan import resolve
-from constructs_lib.server.tracking import AimTracking, Neighbour
+from constructs_lib.server.server_options import DEFAULT_SERVER, DEFAULT_TRACKING, ServerOptions, TrackingOptions
+from constructs_lib.server.tracking import AimTracking
 from constructs_lib.storage.storage import AimStorage
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
@@ -121,7 +122,8 @@ class AimServer(Construct):
         self.login = self._make_login()
         self._make_pod()
         self._make_access()
-        self.outside = self._make_outside()
+        self._parts = self._make_parts()
+        self.outside = Outside(self, "Outside", self._parts)
         self.tracking = None
 
     def add_tracking(self, options: TrackingOptions = DEFAULT_TRACKING) -> AimTracking:
@@ -144,16 +146,7 @@ class AimServer(Construct):
             self._check_without_login(options)
             taken = {each.port for each in self.service.ports}
             require(options.port not in taken, "port", options.port, "write another one: it is the web server's")
-        neighbour = Neighbour(
-            containers=self._containers,
-            web=self._web,
-            login=self.login,
-            service=self.service,
-            rules=self._rules,
-            host=self.host,
-            exposed=self._plan.options.service.exposed,
-        )
-        self.tracking = AimTracking(self, "Tracking", beside=neighbour, options=options)
+        self.tracking = AimTracking(self, "Tracking", server=self._parts, options=options)
         return self.tracking
 
     def expose_via_ingress(self, options: IngressOptions) -> cdk8s.ApiObject:
@@ -302,20 +295,20 @@ class AimServer(Construct):
             self, "Login", options=options.login, name=plan.name, base_path=options.base_path, metadata=metadata
         )
 
-    def _make_outside(self) -> Outside:
-        inside = Inside(
+    def _make_parts(self) -> ServerParts:
+        return ServerParts(
             plan=self._plan,
             place=self.storage.place,
-            pod=self.pod,
-            front=self.front,
+            containers=self._containers,
             web=self._web,
+            front=self.front,
             login=self.login,
             service=self.service,
+            host=self.host,
             rules=self._rules,
             exposure=self.exposure,
             metadata=self._metadata,
         )
-        return Outside(self, "Outside", inside)
 
     def _check_without_login(self, options: TrackingOptions) -> None:
         if options.without_login:

@@ -65,7 +65,7 @@ class StorageSource(ABC):
         return None
 
     @property
-    def volume(self) -> PersistentVolumeParts | None:
+    def persistent_volume(self) -> PersistentVolumeParts | None:
         """What of a PersistentVolume is specific to the source; None where it needs none."""
         return None
 
@@ -121,7 +121,7 @@ class NfsExport(StorageSource):
         return f"NFS export {normal_host(self.server)}:{_normal_path(self.path)}"
 
     @property
-    def volume(self) -> PersistentVolumeParts:
+    def persistent_volume(self) -> PersistentVolumeParts:
         source = k8s.NfsVolumeSource(server=self.server, path=self.path)
         return PersistentVolumeParts(field="nfs", value=source, mount_options=self.mount_options)
 
@@ -235,7 +235,7 @@ class CsiVolume(StorageSource):
         return f"CSI volume {self.driver} {self.volume_handle}"
 
     @property
-    def volume(self) -> PersistentVolumeParts:
+    def persistent_volume(self) -> PersistentVolumeParts:
         secret = self.node_stage_secret_ref
         reference = k8s.SecretReference(name=secret.name, namespace=secret.namespace) if secret else None
         source = k8s.CsiPersistentVolumeSource(
@@ -276,7 +276,7 @@ class HostPath(StorageSource):
         return f"host path {_normal_path(self.path)} on {self.node}"
 
     @property
-    def volume(self) -> PersistentVolumeParts:
+    def persistent_volume(self) -> PersistentVolumeParts:
         source = k8s.HostPathVolumeSource(path=self.path, type="Directory")
         return PersistentVolumeParts(field="hostPath", value=source, node=self.node)
 

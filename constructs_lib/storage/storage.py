@@ -14,9 +14,9 @@ from constructs_lib.labels import STORAGE, common_labels
 from constructs_lib.plus import k8s, kplus, patch, quantity, remove_namespace
 from constructs_lib.pods.owner import Owner
 from constructs_lib.registry import Entry, check_free, take
-from constructs_lib.storage.options import DEFAULT_STORAGE, StorageOptions
 from constructs_lib.storage.retention import retention_annotations
 from constructs_lib.storage.sources import AccessMode, PersistentVolumeParts, StorageSource
+from constructs_lib.storage.storage_options import DEFAULT_STORAGE, StorageOptions
 
 _MODES = {
     "ReadWriteOnce": kplus.PersistentVolumeAccessMode.READ_WRITE_ONCE,
@@ -86,7 +86,7 @@ class AimStorage(Construct):
         self.access_mode = plan.access_mode
         self.owner = options.owner if isinstance(options.owner, Owner) else None
         self._plan = plan
-        self.volume = self._make_volume(source.volume) if source.volume else None
+        self.volume = self._make_volume(source.persistent_volume) if source.persistent_volume else None
         self.claim = self._make_claim()
         self._mounted: kplus.Volume | None = None
         self._server_name, self._is_server_name_read = name, False
@@ -218,7 +218,7 @@ def _check_effective(source: StorageSource, options: StorageOptions) -> None:
 def _check_namespace(source: StorageSource, namespace: str | None) -> None:
     if namespace is not None:
         check_namespace("namespace", namespace)
-    elif source.volume:
+    elif source.persistent_volume:
         remedy = "give the chart a namespace: a PersistentVolume is bound to a claim of one namespace"
         raise OptionError("namespace", None, remedy)
 
@@ -237,6 +237,6 @@ def _entries(source: StorageSource, claim: str, volume: str, place: str) -> list
     if source.existing_claim:
         return []
     made = [Entry(kind="PersistentVolumeClaim", place=place, name=claim, option="claim_name")]
-    if source.volume:
+    if source.persistent_volume:
         made.append(Entry(kind="PersistentVolume", name=volume, option="volume_name"))
     return made

@@ -13,7 +13,7 @@ from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_annotations, check_deployment_name, check_object_name
 from constructs_lib.labels import check_extra_labels
 from constructs_lib.options import Port, check_bounds
-from constructs_lib.pods.options import PodOptions
+from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.supervisor_configmap import SupervisorSource, config_map_name
 from constructs_lib.server.metrics import MetricsOptions

@@ -18,7 +18,7 @@ from constructs_lib.kubernetes.quantities import Quantity
 from constructs_lib.labels import check_extra_labels
 from constructs_lib.options import Amount, Count, Seconds, indexed
 from constructs_lib.pods.environment import KeyRef
-from constructs_lib.pods.options import PodOptions
+from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.resources import Resources
 
 DEFAULT_BACKUP_RESOURCES = Resources(
