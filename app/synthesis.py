@@ -50,7 +50,7 @@ def write_instances(sources: list[Source], staging: Path) -> dict[Path, tuple[st
     """Write the manifests of every instance, those of each cluster in its folder.
 
     Returns:
-        By instance file, what is to be known of the instance.
+        By instance file, the lines to print about the instance.
 
     Raises:
         InputError: a value that cannot work, or two instances with one store.

@@ -84,7 +84,7 @@ def objects_of_cluster(wanted: Objects) -> tuple[Objects, Objects]:
 def _tried(manifest: Manifest, live: Manifest) -> Manifest:
     """Apply a manifest without effect, in the way in which the object was applied before.
 
-    The other way would keep fields that the manifest no longer has: they belong to whoever wrote them.
+    The other way would keep fields that the manifest no longer has: they belong to the field manager that wrote them.
     """
     by_client = _LAST_APPLIED in live["metadata"].get("annotations", {})
     options = [] if by_client else ["--server-side", "--force-conflicts"]

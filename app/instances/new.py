@@ -57,8 +57,8 @@ def write(folder: Path, name: str, *, namespace: str, storage: str, access: str)
     """Write the file of a new instance.
 
     Raises:
-        InputError: the name cannot be one, or there is such a file.
-        OptionError: the namespace cannot be one.
+        InputError: a faulty name, or a file of that name exists.
+        OptionError: a faulty name of a namespace.
     """
     file = folder / f"{name}.yaml"
     check_stem(file)

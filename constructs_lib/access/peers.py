@@ -21,7 +21,7 @@ class Selector:
     """Labels that pods or namespaces have."""
 
     match_labels: Mapping[str, str] = field(default_factory=dict)
-    """Default: all."""
+    """Labels and their values. Default: all."""
 
     def check(self) -> None:
         """Reject what cannot be labels."""
@@ -33,9 +33,9 @@ class IpBlock:
     """Addresses."""
 
     cidr: str
-    """Such as 10.0.0.0/8."""
+    """The network in CIDR notation, such as 10.0.0.0/8."""
     except_: Sequence[str] = ()
-    """Networks within it to leave out. Default: none."""
+    """Networks within `cidr` to leave out. Default: none."""
 
     def check(self) -> None:
         """Reject what is no network, and exceptions that are not within it."""

@@ -38,14 +38,14 @@ class DrillOptions:
     """A restore drill: the newest copy is restored to a scratch volume, and every run of it is opened by Aim."""
 
     schedule: str = "47 4 * * 0"
-    """When, as a CronJob has it. Default: `47 4 * * 0`, on Sundays."""
+    """When to drill, in cron syntax. Default: `47 4 * * 0`, on Sundays."""
     suspend: bool = False
-    """No drill, until a Job is made of it by hand. Default: false."""
+    """Drill only when somebody creates a Job from the CronJob. Default: false."""
     size: Amount = "10Gi"
     """Most that the restored copy may take of the node's disk, as a Kubernetes quantity. Default: 10Gi."""
 
     def check(self) -> None:
-        """Reject a schedule and a size that cannot be."""
+        """Reject a faulty schedule or size."""
         check_schedule("schedule", self.schedule)
         Quantity.of_bytes("size", self.size)
 
@@ -61,28 +61,28 @@ class BackupOptions(PodOptions):
     """Key of a Secret that has the password of the copies. Keep it outside of the cluster as well: without it, no copy
     can be read by anybody."""
     schedule: str = "17 2 * * *"
-    """When, as a CronJob has it. Default: `17 2 * * *`, every night."""
+    """When to copy, in cron syntax. Default: `17 2 * * *`, every night."""
     time_zone: str | None = None
-    """Of both schedules, such as Europe/Berlin. Default: the cluster's, mostly UTC."""
+    """Time zone of both schedules, such as Europe/Berlin. Default: that of the cluster, mostly UTC."""
     suspend: bool = False
-    """No copies, until a Job is made of it by hand. Default: false."""
+    """Copy only when somebody creates a Job from the CronJob. Default: false."""
     keep: Retention = DEFAULT_RETENTION
-    """Which copies are kept."""
+    """Which copies to keep."""
     check_percent: Annotated[int, Interval(ge=1, le=100)] = 5
     """Share of the stored data that is read back after each copy, picked at random. Default: 5."""
     deadline_seconds: Seconds = 6 * 3600
-    """A copy or a drill that takes longer is ended, and has failed. Default: 21600, six hours."""
+    """Seconds after which a copy or a drill is ended as failed. Default: 21600, six hours."""
     successful_jobs_history_limit: Count = 3
-    """Jobs to keep that have succeeded. Default: 3."""
+    """Number of succeeded Jobs to keep. Default: 3."""
     failed_jobs_history_limit: Count = 3
-    """Jobs to keep that have failed. Default: 3."""
+    """Number of failed Jobs to keep. Default: 3."""
     drill: DrillOptions = DEFAULT_DRILL
-    """The restore drill."""
+    """The restore drill, which proves that the newest copy can be restored."""
     allow_to: Sequence[Destination] = ()
     """What restic may reach; the cluster's DNS comes with it. Default: for a volume nothing, else every address at the
     port of the target, as a network rule knows no host names."""
     restic_image: str = RESTIC_IMAGE
-    """Any image that has `restic` and `sh` on its PATH. Default: docker.io/restic/restic:0.18.1."""
+    """An image with `restic` and `sh` on its PATH. Default: docker.io/restic/restic:0.18.1."""
     resources: Resources = DEFAULT_BACKUP_RESOURCES
     """Requests and limits of each container; they run one after the other. Default: 256Mi to 1Gi of memory, 100m to 1
     CPU; ephemeral-storage as of the server."""

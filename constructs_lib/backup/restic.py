@@ -59,19 +59,19 @@ run restore --no-lock --host {name} --tag {tag} --target {target} {only}{snapsho
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """Which copies are kept: the newest of each of so many days, weeks and months. 0 is none of a kind."""
+    """Which copies to keep: all that one of these rules names; 0 turns a rule off."""
 
     last: Count = 3
-    """So many, however old. Default: 3."""
+    """Number of newest copies to keep, however old. Default: 3."""
     daily: Count = 7
-    """Of so many days. Default: 7."""
+    """Number of days to keep the newest copy of. Default: 7."""
     weekly: Count = 5
-    """Of so many weeks. Default: 5."""
+    """Number of weeks to keep the newest copy of. Default: 5."""
     monthly: Count = 12
-    """Of so many months. Default: 12."""
+    """Number of months to keep the newest copy of. Default: 12."""
 
     def check(self) -> None:
-        """Reject numbers that cannot be, and to keep none."""
+        """Reject negative numbers, and a retention that keeps no copy."""
         check_bounds(self)
         require(any(self._numbers.values()), "last", self.last, "keep at least one copy, such as last: 3")
 

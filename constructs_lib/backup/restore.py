@@ -61,7 +61,7 @@ class AimRestore(Construct):
             run: hash of the only run to bring back. Default: all of them, in the place of what is there.
 
         Raises:
-            OptionError: a snapshot, claim or run that cannot be.
+            OptionError: a faulty name of a snapshot, claim or run.
         """
         with reported_by(scope, id):
             remedy = "write restic's id of a snapshot, or latest"

@@ -146,7 +146,7 @@ class ResticRepository(BackupTarget):
     """
 
     url: str
-    """As restic's option `--repo` has it, without user and password."""
+    """URL as for restic's option `--repo`, without user and password."""
     ca: KeyRef | None = None
     """Key of a Secret that has the certificate of the service's authority, in PEM. Default: the image's authorities."""
 

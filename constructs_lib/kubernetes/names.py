@@ -73,20 +73,20 @@ def check_key(option: str, key: str) -> None:
 
 
 def check_labels(option: str, labels: Mapping[str, str]) -> None:
-    """Reject a mapping that cannot be labels."""
+    """Reject a mapping that the API server would not take as labels."""
     for key, value in labels.items():
         check_key(option, key)
         check_label_value(f"{option}[{key}]", value)
 
 
 def check_label_value(option: str, value: str) -> None:
-    """Reject a text that cannot be the value of a label."""
+    """Reject a text that the API server would not take as the value of a label."""
     remedy = "write at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
     require(isinstance(value, str) and _LABEL_VALUE.fullmatch(value), option, value, remedy)
 
 
 def check_annotations(option: str, annotations: Mapping[str, str]) -> None:
-    """Reject a mapping that cannot be annotations."""
+    """Reject a mapping that the API server would not take as annotations."""
     for key, value in annotations.items():
         check_key(option, key)
         require(isinstance(value, str), f"{option}[{key}]", value, "write a text: annotations are nothing else")

@@ -24,7 +24,7 @@ class KeyRef:
     """The key."""
 
     def check(self) -> None:
-        """Reject what cannot be an object or a key of it."""
+        """Reject a faulty name of an object, or of a key in it."""
         check_object_name("name", self.name)
         remedy = "write a key of at most 253 letters, digits, '-', '_' and '.'"
         require(re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", self.key), "key", self.key, remedy)
@@ -42,7 +42,7 @@ class ValueFrom:
     """A key of a ConfigMap."""
 
     def check(self) -> None:
-        """Reject two references, none, and one that cannot be."""
+        """Reject two references, none, and a faulty one."""
         check_one_of(self, *self.one_of)
         for name, reference in (
             ("secret_key_ref", self.secret_key_ref),
@@ -62,7 +62,7 @@ class EnvVar:
     name: str
     """Name of the variable."""
     value: str | None = None
-    """Its value."""
+    """Value of the variable."""
     value_from: ValueFrom | None = None
     """Where its value comes from."""
 
@@ -77,7 +77,7 @@ class EnvVar:
 
 
 def check_environment(option: str, variables: Sequence[EnvVar], taken: Sequence[str] = ()) -> None:
-    """Reject variables that cannot be, and a name that is given twice.
+    """Reject faulty variables, and a name that is given twice.
 
     Args:
         option: that they were given by.

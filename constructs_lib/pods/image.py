@@ -19,9 +19,9 @@ class ImageOptions:
     """An image with Aim in it, and how it is pulled."""
 
     image: str = DEFAULT_IMAGE
-    """Any image that has `aim` and `python3` on its PATH, of Aim 3.29. Default: docker.io/aimstack/aim:3.29.1."""
+    """An image with Aim 3.29, and `python3` on its PATH. Default: docker.io/aimstack/aim:3.29.1."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """Default: IfNotPresent."""
+    """When the node pulls the image: Always, IfNotPresent or Never. Default: IfNotPresent."""
     image_pull_secrets: Sequence[str] = ()
     """Names of Secrets in the namespace, for a private registry. Default: none."""
 

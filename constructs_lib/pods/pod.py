@@ -76,7 +76,7 @@ class AimPod:
             name: of the container, unique in the pod. Default: `main`.
             image: what it runs on; the pod gets its pull secrets.
             command: instead of the image's entry point. Default: that one.
-            args: of it. Default: the image's.
+            args: of the command. Default: the image's.
             working_dir: Default: the image's.
             ports: that it listens on. Default: none.
             probes: of the kubelet. Default: none.
@@ -87,7 +87,7 @@ class AimPod:
             init: whether it runs before the others, after the init containers that are there. Default: False.
 
         Raises:
-            OptionError: an image, resource or variable that cannot be.
+            OptionError: a faulty image, resource or variable.
         """
         with reported_by(self.workload):
             image.check()

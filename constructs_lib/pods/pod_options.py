@@ -28,13 +28,13 @@ class PodOptions:
     """Labels of the nodes to run on; replace them where the image was built for another architecture. Default:
     `kubernetes.io/arch: amd64` where Aim runs, as Aim publishes no other Linux wheel; none for pods of your own."""
     tolerations: Sequence[Toleration] = field(default=(), metadata=_SPEC)
-    """Taints of nodes to run on all the same. Default: none."""
+    """Taints of nodes that the pod tolerates. Default: none."""
     priority_class_name: str | None = field(default=None, metadata=_SPEC)
     """Name of a PriorityClass. Default: the cluster's."""
     runtime_class_name: str | None = field(default=None, metadata=_SPEC)
     """Name of a RuntimeClass, such as one of gVisor. Default: the cluster's runtime."""
     host_aliases: Sequence[HostAlias] = field(default=(), metadata=_SPEC)
-    """Names for addresses that no DNS knows. Default: none."""
+    """Host names that no DNS knows, for the pod's `/etc/hosts`. Default: none."""
     env: Sequence[EnvVar] = ()
     """Further environment variables of the main container: Aim, or restic; for a pod of your own, give them to
     `AimPod.add_container`. Default: none."""

@@ -14,18 +14,18 @@ from constructs_lib.options import Seconds, check_bounds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toleration:
-    """A taint of nodes that the pod may run on all the same."""
+    """A taint of nodes that the pod tolerates."""
 
     key: str | None = None
     """Key of the taint. Default: every taint."""
     operator: Literal["Equal", "Exists"] = "Equal"
-    """Exists needs no value. Default: Equal."""
+    """Equal, or Exists, which takes no value. Default: Equal."""
     value: str | None = None
     """Value of the taint, for Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Default: every effect."""
+    """NoSchedule, PreferNoSchedule or NoExecute. Default: every effect."""
     toleration_seconds: Seconds | None = None
-    """For NoExecute: how long to stay. Default: for ever."""
+    """Seconds that the pod stays on a node with a NoExecute taint. Default: for ever."""
 
     def check(self) -> None:
         """Reject combinations that the API server refuses, or that tolerate more than they say."""
@@ -48,7 +48,7 @@ class HostAlias:
     ip: str
     """The IP address."""
     hostnames: Sequence[str]
-    """Its names."""
+    """Host names of the address."""
 
     def check(self) -> None:
         """Reject an invalid address, and an empty list of names."""

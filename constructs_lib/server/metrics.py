@@ -32,7 +32,7 @@ class MetricsOptions:
     none."""
 
     def check(self) -> None:
-        """Reject peers and labels that cannot be.
+        """Reject faulty peers and labels.
 
         Raises:
             OptionError: names the option.

@@ -226,7 +226,7 @@ class AimServer(Construct):
             ports: TCP ports of theirs, 1 to 65535; of pods, those that they listen on. Default: 443.
 
         Raises:
-            OptionError: no port, or one that cannot be.
+            OptionError: no port, or a number that is no port.
         """
         with reported_by(self):
             check_ports("ports", ports)

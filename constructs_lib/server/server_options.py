@@ -44,7 +44,7 @@ class TrackingOptions:
     """Aim's tracking server, which records runs over the network. `{}` is all there is to write."""
 
     port: Port = TRACKING_PORT
-    """Of the Service. Default: 53800."""
+    """Port of the Service. Default: 53800."""
     base_path: str = ""
     """What every URL starts with, such as /track; a proxy in front must not strip it. Default: nothing."""
     without_login: bool = False
@@ -81,9 +81,9 @@ class ServerOptions(PodOptions):
     """Host names that the server answers to, against DNS rebinding: aim.example.com, or `*.example.com` for one label.
     It always answers to localhost, IP addresses and the names of its Service. Default: any."""
     suspend: bool = False
-    """No pod at all, for a restore or maintenance. Default: false."""
+    """Run no pod, for a restore or maintenance. Default: false."""
     service: ServiceOptions = DEFAULT_SERVICE
-    """How it is reached."""
+    """The Service: how the server is reached."""
     login: LoginOptions | None = None
     """A login in front of it and of tracking, in the same pod; nothing is answered without. Default: none."""
     resources: Resources = DEFAULT_RESOURCES

@@ -31,15 +31,15 @@ class ServiceOptions:
     """Anything but ClusterIP admits every address, and needs a `login`, or `allowAnonymous: true`. Default:
     ClusterIP."""
     port: Port = 80
-    """Default: 80."""
+    """Port of the Service. Default: 80."""
     name: str | None = None
     """Name of the Service. Default: the instance's name."""
     node_port: Port | None = None
-    """For NodePort and LoadBalancer. Default: the cluster chooses."""
+    """Port of every node, for NodePort and LoadBalancer. Default: the cluster chooses."""
     load_balancer_source_ranges: Sequence[str] = ()
     """CIDRs that a LoadBalancer admits. Default: all."""
     load_balancer_class: str | None = None
-    """Which implementation serves a LoadBalancer. Default: the cluster's."""
+    """Class of the load balancer's implementation. Default: the cluster's."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Annotations of the Service, for the load balancer's controller. Default: none."""
 
@@ -79,8 +79,8 @@ class ServiceOptions:
 
         Args:
             scope: where it is made.
-            id: of its construct.
-            metadata: of it.
+            id: of the Service's construct.
+            metadata: of the Service.
             pods: behind it.
             front: what it leads to.
         """

@@ -148,7 +148,7 @@ class CsiVolume(StorageSource):
     driver: str
     """Name of the CSI driver; none for SMB or for an object store over FUSE, which have no locks."""
     volume_handle: str
-    """What the driver calls the volume."""
+    """The driver's name of the volume."""
     volume_attributes: Mapping[str, str] = field(default_factory=dict)
     """Further attributes the driver wants. Default: none."""
     fs_type: str | None = None
