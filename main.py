@@ -4,21 +4,18 @@ import os
 import sys
 from pathlib import Path
 
-from app.errors import InputError
+from app.errors import reporting
 from app.synthesis import synth
 
 HERE = Path(__file__).resolve().parent
 
 
+@reporting()
 def main() -> int:
     """Obey the environment: INSTANCES and CDK8S_OUTDIR, by default the folders `instances` and `dist` beside this."""
     instances = os.environ.get("INSTANCES") or os.path.relpath(HERE / "instances")
     outdir = os.environ.get("CDK8S_OUTDIR") or os.path.relpath(HERE / "dist")
-    try:
-        print(*map(os.path.relpath, synth(Path(instances), Path(outdir))), sep="\n")
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    print(*map(os.path.relpath, synth(Path(instances), Path(outdir))), sep="\n")
     return 0
 
 

@@ -17,7 +17,8 @@ import bcrypt
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
-from constructs_lib.errors import OptionError, require
+from app.errors import reporting
+from constructs_lib.errors import require
 from constructs_lib.kubernetes.names import check_namespace, check_object_name
 
 PEOPLE_COST = 10
@@ -76,24 +77,21 @@ def _names(variable: str) -> Sequence[str]:
     return [name for name in names if name]
 
 
+@reporting()
 def main() -> int:
     """Obey the environment: USERS and TOKENS, NAMESPACE, SECRET, and HTPASSWD for the entries so far."""
-    try:
-        users, machines = _names("USERS"), _names("TOKENS")
-        require(users or machines, "USERS", "", 'write make login USERS="ann ben", TOKENS=train, or both')
-        namespace = os.environ.get("NAMESPACE") or "aim"
-        check_namespace("NAMESPACE", namespace)
-        people = {user: secrets.token_urlsafe(12) for user in users}
-        made = manifests(
-            secret=os.environ.get("SECRET") or "aim-users",
-            namespace=namespace,
-            people=people,
-            tokens={machine: secrets.token_hex(32) for machine in machines},
-            htpasswd=os.environ.get("HTPASSWD", ""),
-        )
-    except OptionError as error:
-        print(error, file=sys.stderr)
-        return 1
+    users, machines = _names("USERS"), _names("TOKENS")
+    require(users or machines, "USERS", "", 'write make login USERS="ann ben", TOKENS=train, or both')
+    namespace = os.environ.get("NAMESPACE") or "aim"
+    check_namespace("NAMESPACE", namespace)
+    people = {user: secrets.token_urlsafe(12) for user in users}
+    made = manifests(
+        secret=os.environ.get("SECRET") or "aim-users",
+        namespace=namespace,
+        people=people,
+        tokens={machine: secrets.token_hex(32) for machine in machines},
+        htpasswd=os.environ.get("HTPASSWD", ""),
+    )
     text = io.StringIO()
     yaml = YAML()
     yaml.width = 1000  # or long values are folded

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cdk8s
 
-from app.errors import InputError
+from app.errors import InputError, reporting
 from app.instances.chart import add_instance
 from app.instances.reading import read_instances
 from constructs_lib import AimRestore, OptionError
@@ -43,15 +43,12 @@ def manifest(instance: str, *, snapshot: str = "latest", into: str | None = None
     return str(cdk8s.Yaml.stringify(job))
 
 
+@reporting()
 def main() -> int:
     """Obey the environment: INSTANCE, SNAPSHOT, INTO and RUN."""
     given = {name: os.environ.get(name.upper()) or None for name in ("into", "run")}
-    try:
-        snapshot = os.environ.get("SNAPSHOT") or "latest"
-        print(manifest(os.environ.get("INSTANCE") or "aim", snapshot=snapshot, **given), end="")
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    snapshot = os.environ.get("SNAPSHOT") or "latest"
+    print(manifest(os.environ.get("INSTANCE") or "aim", snapshot=snapshot, **given), end="")
     return 0
 
 

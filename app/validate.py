@@ -7,20 +7,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from app.errors import InputError
+from app.errors import reporting
 from app.instances.reading import read_instances
 from app.synthesis import write_instances
 
 
+@reporting()
 def main() -> int:
     """Do what `make synth` does with them, in a folder that is thrown away; not with `argocd.yaml` and the output."""
-    try:
-        sources = read_instances(Path(os.environ.get("INSTANCES") or "instances"))
-        with tempfile.TemporaryDirectory() as folder:
-            write_instances(sources, Path(folder))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    sources = read_instances(Path(os.environ.get("INSTANCES") or "instances"))
+    with tempfile.TemporaryDirectory() as folder:
+        write_instances(sources, Path(folder))
     print(*(f"{source.path}: valid" for source in sources), sep="\n")
     return 0
 

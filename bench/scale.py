@@ -19,7 +19,7 @@ from bench.load import CHEAP
 from bench.serving import load, manifests, memory
 from bench.store import store
 from tests.e2e.guide import COMMAND
-from tests.harness.aim_environment import ENVIRONMENT, ROOT
+from tests.harness.aim_environment import PYTHON, ROOT
 from tests.harness.sandbox import Pod, running, wait_for
 
 GUIDE = f'ulimit -Sn "$(ulimit -Hn)"; {COMMAND}'
@@ -155,7 +155,7 @@ def measure(command: str | None, volume: Path) -> dict[str, float]:
 def looks(volume: Path) -> int:
     """Calls to the file system of the indexer in ten idle seconds; the index is made by another user, and removed."""
     script = ROOT / "tests/supervisor/roles.py"
-    command = [str(ENVIRONMENT / "bin/python"), str(script), "counted_index", str(volume)]
+    command = [str(PYTHON), str(script), "counted_index", str(volume)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for line in process.stdout:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.harness.aim_environment import ENVIRONMENT
+from tests.harness.aim_environment import PYTHON
 from tests.harness.sandbox import OWNER
 
 FILL = Path(__file__).with_name("fill.py")
@@ -31,7 +31,7 @@ def store(runs: int) -> Path:
 
 def record(volume: Path, runs: int) -> None:
     """Record runs, by several processes at once."""
-    script, part = [str(ENVIRONMENT / "bin/python"), str(FILL), str(volume)], runs // PROCESSES
+    script, part = [str(PYTHON), str(FILL), str(volume)], runs // PROCESSES
     subprocess.run([*script, "0", "0"], check=True)  # the repository
     parts = [subprocess.Popen([*script, str(part * number), str(part)]) for number in range(PROCESSES)]
     if any(each.wait() for each in parts):

@@ -16,24 +16,21 @@ from app.changes.differences import Difference, differences
 from app.changes.manifests import objects_at, objects_in, objects_of_cluster
 from app.changes.report import report
 from app.changes.warnings import warnings
-from app.errors import InputError
+from app.errors import reporting
 from app.instances.reading import read_instances
 from app.synthesis import write_instances
 
 CLUSTER = "cluster"
 
 
+@reporting(status=2)
 def main() -> int:
     """Compare what `make synth` would write with what is there."""
     parser = argparse.ArgumentParser(prog="make diff", description=__doc__.partition("\n")[0])
     parser.add_argument("--against", default="HEAD", help="a Git revision, or `cluster` for that of kubectl's context")
     parser.add_argument("--markdown", action="store_true", help="for a comment on a pull request")
     options = parser.parse_args()
-    try:
-        found = _found(options.against)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    found = _found(options.against)
     print(report(found, markdown=options.markdown))
     grave = any(warning.grave for each in found for warning in warnings(each, found))
     return 3 if grave else bool(found)

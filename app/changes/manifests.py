@@ -72,13 +72,17 @@ def objects_of_cluster(wanted: Objects) -> tuple[Objects, Objects]:
     clusters = sorted({key.cluster for key in wanted})
     if len(clusters) > 1:
         raise InputError(f"the instance files are for {', '.join(clusters)}; name those of one: INSTANCES=file")
-    live, applied = {}, {}
-    for key, manifest in wanted.items():
-        found = _kubectl("get", "--ignore-not-found", given=manifest)
-        if found:
-            live[key] = _without_server_fields(found)
-        applied[key] = _tried(manifest, found) if found else manifest
-    return live, applied
+    live = {_key("".join(clusters), manifest): manifest for manifest in _living(list(wanted.values()))}
+    applied = {key: _tried(manifest, live[key]) if key in live else manifest for key, manifest in wanted.items()}
+    return {key: _without_server_fields(live[key]) for key in wanted if key in live}, applied
+
+
+def _living(wanted: list[Manifest]) -> list[Manifest]:
+    """Those of the objects that exist, by one question for all."""
+    text = _kubectl("get", "--ignore-not-found", given={"apiVersion": "v1", "kind": "List", "items": wanted})
+    answer = json.loads(text or "{}")
+    items: list[Manifest] = answer.get("items", [answer] if answer else [])
+    return items
 
 
 def _tried(manifest: Manifest, live: Manifest) -> Manifest:
@@ -89,7 +93,7 @@ def _tried(manifest: Manifest, live: Manifest) -> Manifest:
     by_client = _LAST_APPLIED in live["metadata"].get("annotations", {})
     options = [] if by_client else ["--server-side", "--force-conflicts"]
     try:
-        return _without_server_fields(_kubectl("apply", "--dry-run=server", *options, given=manifest))
+        return _without_server_fields(json.loads(_kubectl("apply", "--dry-run=server", *options, given=manifest)))
     except InputError as refused:  # where a field is immutable, the warnings name it as well
         print(refused, file=sys.stderr)
         return _without_server_fields(_merged(live, manifest))
@@ -100,11 +104,8 @@ def _merged(live: Manifest, wanted: Manifest) -> Manifest:
     return {**live, **wanted, **{key: _merged(old, new) for key, (old, new) in both.items()}}
 
 
-def _kubectl(verb: str, *options: str, given: Manifest) -> Manifest:
-    text = _run("kubectl", verb, *options, "--filename=-", "--output=json", given=json.dumps(given))
-    answer: Manifest = json.loads(text or "{}")
-    items = answer.get("items", [answer])
-    return items[0] if items else {}
+def _kubectl(verb: str, *options: str, given: Mapping[str, Any]) -> str:
+    return _run("kubectl", verb, *options, "--filename=-", "--output=json", given=json.dumps(given))
 
 
 def _run(*command: str, given: str = "") -> str:

@@ -9,11 +9,10 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.errors import InputError
+from app.errors import InputError, reporting
 from app.instances.model import Instance, Server, Storage
 from app.instances.reading import check_stem, read_instances
 from app.models import Model, texts_of
-from constructs_lib.errors import OptionError
 from constructs_lib.kubernetes.names import check_namespace
 
 _STORAGES = {
@@ -70,6 +69,7 @@ def write(folder: Path, name: str, *, namespace: str, storage: str, access: str)
     return file
 
 
+@reporting()
 def main() -> int:
     """Write a file, read it together with the other instance files, and say what to do next."""
     parser = argparse.ArgumentParser(prog="make new", description=__doc__)
@@ -79,18 +79,9 @@ def main() -> int:
     parser.add_argument("--access", choices=_ACCESS, default="namespace")
     options = parser.parse_args()
     folder = Path(os.environ.get("INSTANCES") or "instances")
-    try:
-        file = write(
-            folder,
-            options.name,
-            namespace=options.namespace or options.name,
-            storage=options.storage,
-            access=options.access,
-        )
-        read_instances(folder)
-    except (InputError, OptionError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    namespace = options.namespace or options.name
+    file = write(folder, options.name, namespace=namespace, storage=options.storage, access=options.access)
+    read_instances(folder)
     print(f"{file}: set what is yours in it, then run make synth, and kubectl apply -f dist")
     return 0
 

@@ -14,12 +14,12 @@ from playwright.sync_api import Browser
 
 from app.login import TOKEN_COST, entry
 from constructs_lib import Destination, IngressOptions, IpBlock, LoginOptions, TrackingOptions
-from tests.harness.aim_environment import ENVIRONMENT, MISSING
+from tests.harness.aim_environment import PYTHON
 from tests.harness.building import aim_server, dynamic
 from tests.harness.login_pod import Asker, Login, Volumes, asking, logging_in, providing, volumes
 from tests.harness.logins import by_password, by_provider, oidc
 from tests.harness.manifest_rules import Manifest, pod_of
-from tests.harness.sandbox import Pod, own, running, skip, wait_for
+from tests.harness.sandbox import Pod, need_aim, own, running, wait_for
 from tests.supervisor.chromium import chromium
 
 BASE_PATH, TRACKING_PATH = "/aim", "/track"
@@ -90,11 +90,10 @@ class Site:
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A repository with something for every page, served with no login yet."""
-    if not (ENVIRONMENT / "bin/aim").exists():
-        skip(MISSING)
+    need_aim()
     volume, folder = tmp_path_factory.mktemp("volume"), tmp_path_factory.mktemp("logins")
     showcase = Path(__file__).parents[1] / "supervisor/showcase.py"
-    subprocess.run([ENVIRONMENT / "bin/python", showcase, volume], check=True, capture_output=True)
+    subprocess.run([PYTHON, showcase, volume], check=True, capture_output=True)
     own(volume, *volume.rglob("*"))
     people = manifests_of(provided())
     words = manifests_of(by_password(allow_plain_http=True))

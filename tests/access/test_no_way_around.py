@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.access.conftest import BASE_PATH, PASSWORDS, PROVIDER, TOKEN, TRACKING_PATH, Site
-from tests.harness.aim_environment import ENVIRONMENT
+from tests.harness.aim_environment import PYTHON
 from tests.harness.login_pod import Answer, basic
 
 pytestmark = pytest.mark.pod
@@ -109,7 +109,7 @@ RAW = [
 def routes() -> list[tuple[str, list[str]]]:
     """Every route of Aim's web application and of its tracking server, with something for each parameter."""
     script = Path(__file__).parents[1] / "harness/aim_routes.py"
-    command = [str(ENVIRONMENT / "bin/python"), "-W", "ignore", str(script), BASE_PATH, TRACKING_PATH]
+    command = [str(PYTHON), "-W", "ignore", str(script), BASE_PATH, TRACKING_PATH]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = [(re.sub(r"\{[^}]+\}", RUN, path), methods) for path, methods in json.loads(done.stdout)]
     # Aim's description of itself leaves out the page with the UI, and the WebSocket

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.harness.aim_environment import ENVIRONMENT
+from tests.harness.aim_environment import PATH
 from tests.harness.manifest_rules import Manifest, pod_template
 from tests.harness.sandbox import INIT, own, source_of, spec_of
 
@@ -115,8 +115,7 @@ class Job:
         root = scratch / f"root-{container['name']}"
         root.mkdir()
         spec = {**spec_of(self._pod, container, sources), "root": str(root), "host": self.host, "shares_network": True}
-        path = f"{ENVIRONMENT}/bin:/usr/bin:/bin"
-        spec["environment"] = {**self._environment(container), "PATH": path}
+        spec["environment"] = {**self._environment(container), "PATH": PATH}
         unprivileged = [] if os.geteuid() == 0 else ["--map-root-user"]
         namespaces = ["--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"]
         command = ["unshare", *unprivileged, *namespaces, sys.executable, str(INIT), json.dumps(spec)]

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.harness.aim_environment import ENVIRONMENT, MISSING
+from tests.harness.aim_environment import ENVIRONMENT, MISSING, PATH, PYTHON
 from tests.harness.manifest_rules import Manifest, pod_of
 
 PORT = 43800
@@ -52,6 +52,12 @@ def skip(reason: str) -> NoReturn:
     if os.environ.get("NO_SKIPS"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def need_aim() -> None:
+    """Skip the test where there is no environment with Aim."""
+    if not (ENVIRONMENT / "bin/aim").exists():
+        skip(MISSING)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -97,7 +103,7 @@ class Pod:
         if os.geteuid() != 0 or not Path("/dev/fuse").exists():
             skip("only root can mount, and only where there is FUSE")
         inside = ["nsenter", "-t", str(self.pid), "--mount", "--root", "--wd"]
-        command = [*inside, str(ENVIRONMENT / "bin/python"), str(CLIENT.parent / "hung_volume.py"), "/aim"]
+        command = [*inside, str(PYTHON), str(CLIENT.parent / "hung_volume.py"), "/aim"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             assert process.stdout.readline() == "hung\n"
@@ -116,7 +122,7 @@ class Pod:
 
     def client(self, action: str, *options: object, repository: str = "/aim") -> subprocess.Popen[str]:
         """Start something that a pod with Aim does to the repository (`aim_client.py`)."""
-        return self.start(ENVIRONMENT / "bin/python", CLIENT, action, repository, *options)
+        return self.start(PYTHON, CLIENT, action, repository, *options)
 
     @contextlib.contextmanager
     def running(self, container: Manifest) -> Iterator[Pod]:
@@ -181,9 +187,7 @@ def wait_for(condition: Callable[[], object], *, seconds: float, still: Pod) -> 
 
 
 @contextlib.contextmanager
-def running(
-    manifests: list[Manifest], volume: Path, *, host: str = "aim-1", path: str = f"{ENVIRONMENT}/bin:/usr/bin:/bin"
-) -> Iterator[Pod]:
+def running(manifests: list[Manifest], volume: Path, *, host: str = "aim-1", path: str = PATH) -> Iterator[Pod]:
     """Run the pod of rendered manifests on a volume, and end it afterwards.
 
     Args:
@@ -192,8 +196,7 @@ def running(
         host: name of the pod.
         path: where its commands are found. Default: Aim's environment first.
     """
-    if not (ENVIRONMENT / "bin/aim").exists():
-        skip(MISSING)
+    need_aim()
     if not shutil.which("unshare"):
         skip("no `unshare` on PATH: a pod is run in namespaces of Linux")
     with contextlib.ExitStack() as stack:
@@ -324,7 +327,7 @@ def source_of(volume: Manifest, manifests: list[Manifest], claim: Path, scratch:
 
 def _base_prefix() -> str:
     """Where the interpreter of Aim's environment is installed."""
-    show = [str(ENVIRONMENT / "bin/python"), "-c", "import sys; print(sys.base_prefix)"]
+    show = [str(PYTHON), "-c", "import sys; print(sys.base_prefix)"]
     return subprocess.run(show, capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -13,7 +13,7 @@ import cdk8s
 import pytest
 
 from constructs_lib import TrackingOptions
-from tests.harness.aim_environment import ENVIRONMENT
+from tests.harness.aim_environment import PYTHON
 from tests.harness.building import aim_server, dynamic
 from tests.harness.manifest_rules import Manifest, pod_of
 from tests.harness.pages import going_on
@@ -187,7 +187,7 @@ def test_another_user_cannot_write_not_even_one_of_the_group(
             server.await_ready()
             written(server.client("write"))
             server.identity = ["--setuid=10002", "--setgid=10001"]
-            command = ["/bin/sh", "-c", 'exec "$@" 2>&1', "sh", ENVIRONMENT / "bin/python", CLIENT, "write", "/aim"]
+            command = ["/bin/sh", "-c", 'exec "$@" 2>&1', "sh", PYTHON, CLIENT, "write", "/aim"]
             writer = server.start(*command)
             output, _ = writer.communicate(timeout=60)
     finally:

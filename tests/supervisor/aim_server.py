@@ -16,12 +16,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.harness.aim_environment import ENVIRONMENT, MISSING
-from tests.harness.sandbox import skip
+from tests.harness.aim_environment import PYTHON
+from tests.harness.sandbox import need_aim
 from tests.supervisor.asgi_client import Answer
 
 _HERE = Path(__file__).parent
-_PYTHON = ENVIRONMENT / "bin/python"
 _REQUEST = re.compile(r'"(?P<request>[^"]+?)(?: HTTP/[0-9.]+)?" (?P<status>[0-9]{3})')
 RUN = "0" * 24
 """The first run of `showcase.py`."""
@@ -68,10 +67,9 @@ class Server:
 @contextlib.contextmanager
 def repository(text: str = "<b>a text</b>") -> Iterator[Path]:
     """A repository with something for every page of the UI, and a text wherever a run can have one."""
-    if not (ENVIRONMENT / "bin/aim").exists():
-        skip(MISSING)
+    need_aim()
     with tempfile.TemporaryDirectory(prefix="aim-") as folder:
-        command = [str(_PYTHON), str(_HERE / "showcase.py"), folder, "--text", text]
+        command = [str(PYTHON), str(_HERE / "showcase.py"), folder, "--text", text]
         subprocess.run(command, check=True, capture_output=True)
         yield Path(folder)
 
@@ -82,7 +80,7 @@ def serving(folder: Path, *options: str, base_path: str = "") -> Iterator[Server
     port = free_port()
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "log")
-        command = [*map(str, (_PYTHON, _HERE / "aim_web.py", folder, port)), f"--base-path={base_path}", *options]
+        command = [*map(str, (PYTHON, _HERE / "aim_web.py", folder, port)), f"--base-path={base_path}", *options]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:

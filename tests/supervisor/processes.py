@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.harness.aim_environment import ENVIRONMENT, MISSING
+from tests.harness.aim_environment import MISSING, PYTHON
 from tests.harness.sandbox import CLIENT, skip
 
-PYTHON = ENVIRONMENT / "bin/python"
 _ROLES = Path(__file__).with_name("roles.py")
 MANY_RUNS = Path(__file__).with_name("many_runs.py")
 

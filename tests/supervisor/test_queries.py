@@ -7,14 +7,13 @@ import base64
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.aim_environment import ENVIRONMENT, MISSING, ROOT
-from tests.harness.sandbox import skip
+from tests.harness.aim_environment import ENVIRONMENT, MISSING, run
+from tests.harness.sandbox import need_aim, skip
 from tests.supervisor.queries import COSTLY, LEGITIMATE, OF_SEQUENCES, READING, REFUSED_BY_AIM, RUNNING
 
 RUNS, METRICS = "/api/runs/search/run/", "/api/runs/search/metric/"
@@ -35,38 +34,26 @@ Answers = dict[tuple[str, str], Answer]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a repository, and with the supervisor's package as a pod has it."""
-    if not (ENVIRONMENT / "bin/aim").exists():
-        skip(MISSING)
+    """With a repository."""
+    need_aim()
     folder = tmp_path_factory.mktemp("queries")
-    (folder / "supervisor").symlink_to(ROOT / "constructs_lib/supervisor")
     (folder / "repository").mkdir()
-    aim(folder, folder / "repository", "write")
+    aim(folder / "repository", "write")
     return folder
 
 
-def aim(folder: Path, repository: Path, action: str, *options: str, questions: list[Question] | None = None) -> str:
-    """Run a command of `aim_queries.py` in Aim's environment; its output."""
+def aim(repository: Path, action: str, *options: str, questions: list[Question] | None = None) -> str:
+    """Run a command of `aim_queries.py`; its output."""
     limited = ["prlimit", f"--as={6 * 2**30}"]  # a query that takes all memory fails by itself
-    command = [ENVIRONMENT / "bin/python", Path(__file__).with_name("aim_queries.py"), action, repository, *options]
-    done = subprocess.run(
-        [*limited, *map(str, command)],
-        input=json.dumps(questions or []),
-        env={"PYTHONPATH": str(folder), "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    script = Path(__file__).with_name("aim_queries.py")
+    return run(script, action, repository, *options, given=json.dumps(questions or []), within=limited)
 
 
 def ask(folder: Path, *options: str, questions: list[Question], action: str = "ask") -> list[Answer]:
     """Answers of one process to questions, on a copy of the repository."""
     name = "-".join([action, *options, str(len(list(folder.iterdir())))])
     copy = Path(shutil.copytree(folder / "repository", folder / name))
-    return json.loads(aim(folder, copy, action, *options, questions=questions))  # type: ignore[no-any-return]
+    return json.loads(aim(copy, action, *options, questions=questions))  # type: ignore[no-any-return]
 
 
 def answers_of(folder: Path, *options: str) -> Answers:
@@ -159,7 +146,7 @@ def test_each_place_that_evaluates_an_expression_is_known() -> None:
 
 def test_each_search_of_the_web_server_is_guarded(folder: Path) -> None:
     """Every path that takes a query is found in the application itself, and given one that makes a file."""
-    paths = [path + "/" for path in json.loads(aim(folder, folder / "repository", "list_searches"))]
+    paths = [path + "/" for path in json.loads(aim(folder / "repository", "list_searches"))]
     questions = [{"path": path, "query": RUNNING[0]} for path in paths]
     bare, guarded = ask(folder, questions=questions), ask(folder, "--guarded", questions=questions)
     assert {path for path, answer in zip(paths, bare, strict=True) if answer["ran"]} == SEARCHES
@@ -191,7 +178,7 @@ def test_what_is_saved_or_updated_live_evaluates_nothing(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def of_library(folder: Path) -> list[Question]:
     """Each method of the class `Repo` that takes a query, with one that makes a file."""
-    methods = json.loads(aim(folder, folder / "repository", "list_methods"))
+    methods = json.loads(aim(folder / "repository", "list_methods"))
     assert {"query_runs", "query_metrics", "query_images"} < set(methods)
     return [{"path": method, "query": RUNNING[0]} for method in methods]
 

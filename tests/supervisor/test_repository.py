@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from constructs_lib.supervisor.staging import BEFORE_MIGRATION
+from tests.harness.aim_environment import PYTHON
 from tests.harness.sandbox import disk, fill
-from tests.supervisor.processes import PYTHON, client, done, indexed, make_runs, role
+from tests.supervisor.processes import client, done, indexed, make_runs, role
 
 RUNS, INTERFACE = ".aim/run_metadata.sqlite", ".aim/aim_db"
 LAZY = ["check_ins", "locks", "progress"]

@@ -19,7 +19,7 @@ import yaml
 
 from constructs_lib.supervisor import Refusal
 from constructs_lib.supervisor.staging import COPY, SUMMARY, Summary, stage_copy
-from tests.harness.aim_environment import ENVIRONMENT
+from tests.harness.aim_environment import PYTHON
 from tests.harness.sandbox import CLIENT, Pod, running, training, wait_for
 from tests.supervisor.processes import client, done, make_runs
 
@@ -52,7 +52,7 @@ def acknowledged(volume: Path) -> dict[str, int]:
 
 def read(volume: Path) -> dict[str, dict[str, Any]]:
     """What the real Aim reads of each run."""
-    command = [str(ENVIRONMENT / "bin/python"), str(CLIENT), "read", str(volume)]
+    command = [str(PYTHON), str(CLIENT), "read", str(volume)]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     lines = [json.loads(line) for line in output.splitlines()]
     return {line.pop("hash"): line for line in lines}

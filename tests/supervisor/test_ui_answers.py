@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.harness.aim_environment import ENVIRONMENT, ROOT
+from tests.harness.aim_environment import run
 from tests.supervisor.aim_server import repository
 
 REQUESTS = yaml.safe_load(Path(__file__).with_name("ui_requests.yaml").read_text(encoding="utf-8"))
@@ -22,32 +21,20 @@ Answers = dict[str, list[dict[str, Any]]]
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Answers, Answers]:
     """Of bare Aim, and of the application of the pod, each on the same copy of one repository."""
-    folder = tmp_path_factory.mktemp("ui")
-    (folder / "supervisor").symlink_to(ROOT / "constructs_lib/supervisor")
-    place, found = folder / "repository", []  # its path is part of some answers
+    place, found = tmp_path_factory.mktemp("ui") / "repository", []  # its path is part of some answers
     with repository() as made:
         for options in ([], ["--patched"]):
             shutil.rmtree(place, ignore_errors=True)
             shutil.copytree(made, place)
-            found.append(replay(folder, place, *options))
+            found.append(replay(place, *options))
     bare, patched = found
     return bare, patched
 
 
-def replay(folder: Path, place: Path, *options: str) -> Answers:
+def replay(place: Path, *options: str) -> Answers:
     """Have a process of Aim's environment ask and answer."""
-    done = subprocess.run(
-        [str(ENVIRONMENT / "bin/python"), str(Path(__file__).with_name("aim_pages.py")), str(place), *options],
-        # Aim's answers follow the order of sets of text
-        env={"PYTHONPATH": str(folder), "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0"},
-        input=json.dumps(REQUESTS),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    said = run(Path(__file__).with_name("aim_pages.py"), place, *options, given=json.dumps(REQUESTS))
+    return json.loads(said.splitlines()[-1])  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("turn", ["in turn", "again", "at once"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from typing import Any
 import pytest
 
 from constructs_lib.supervisor.patches.searches import ReadAhead
-from tests.harness.aim_environment import ENVIRONMENT, MISSING, ROOT
-from tests.harness.sandbox import skip
+from tests.harness.aim_environment import run
+from tests.harness.sandbox import need_aim
 
 RUNS = 40
 INDEXED = RUNS - 2
@@ -24,35 +23,22 @@ Seen = dict[str, Any]
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Seen]:
     """What was seen of Aim as it is, and of Aim with the patches."""
-    if not (ENVIRONMENT / "bin/aim").exists():
-        skip(MISSING)
+    need_aim()
     folder = tmp_path_factory.mktemp("web")
-    (folder / "supervisor").symlink_to(ROOT / "constructs_lib/supervisor")
     repository = folder / "repository"  # its path is part of some answers
     repository.mkdir()
-    *runs, late, broken = run(folder, "write", "--runs", str(RUNS))
+    *runs, late, broken = done(repository, "write", "--runs", RUNS)
     shutil.copytree(repository, folder / "original")
     special = ["--late", late, "--broken", broken, "--torn", runs[10]]
-    bare = run(folder, "main", *special)
+    bare = done(repository, "main", *special)
     shutil.rmtree(repository)
     (folder / "original").rename(repository)
-    return bare, run(folder, "main", "--patched", *special)
+    return bare, done(repository, "main", "--patched", *special)
 
 
-def run(folder: Path, action: str, *options: str) -> Any:
-    """Run a command of `aim_web_speed.py` in Aim's environment; what it prints."""
-    script = Path(__file__).with_name("aim_web_speed.py")
-    done = subprocess.run(
-        [str(ENVIRONMENT / "bin/python"), str(script), action, str(folder / "repository"), *options],
-        # Aim's answers follow the order of sets of text
-        env={"PYTHONPATH": str(folder), "PATH": f"{ENVIRONMENT}/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+def done(repository: Path, action: str, *options: object) -> Any:
+    """Run a command of `aim_web_speed.py`; what it prints."""
+    return json.loads(run(Path(__file__).with_name("aim_web_speed.py"), action, repository, *options))
 
 
 def test_what_pages_ask_for_is_answered_byte_for_byte_as_before(seen: tuple[Seen, Seen]) -> None:
