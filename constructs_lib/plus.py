@@ -1,4 +1,4 @@
-"""The one door to cdk8s-plus.
+"""The one door to cdk8s-plus, and to cdk8s where Node.js comes with the environment (`nodejs.py`).
 
 cdk8s-plus-27 is at the end of its line (2.9.5, May 2024). Everything takes it from here, so that a newer line is a
 change of this module and of snapshots. Charts that import from here move along.
@@ -13,7 +13,7 @@ import cdk8s_plus_27 as kplus
 from cdk8s_plus_27 import k8s
 from constructs import Construct
 
-__all__ = ["ADDRESS_LABEL", "k8s", "kplus", "patch", "plain_object", "quantity", "remove_namespace"]
+__all__ = ["ADDRESS_LABEL", "cdk8s", "k8s", "kplus", "patch", "plain_object", "quantity", "remove_namespace"]
 
 ADDRESS_LABEL: str = kplus.Pod.ADDRESS_LABEL
 """Label by which cdk8s-plus finds the pods of a workload; read once, as each read is a message to Node.js."""

@@ -24,6 +24,16 @@ def test_the_label_names_the_version_that_is_installed() -> None:
     assert pinned == re.findall(r'org\.opencontainers\.image\.version="(.*)"', dockerfile)
 
 
+def test_the_licences_are_those_of_what_is_installed() -> None:
+    """One row a package; each lets the image be passed on, and the one without is explained above the table."""
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "image/requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    text = (ROOT / "image/LICENSES.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\S+) +\| (\S+) +\| (.+?) +\|$", text, re.MULTILINE)[1:]
+    assert {(re.sub(r"[-_.]+", "-", name).lower(), version) for name, version, _ in rows} == set(pins), "run image/bill"
+    assert [name for name, _, licence in rows if licence == "UNKNOWN"] == ["aim-ui"]
+    assert [row for row in rows if re.search(r"(?<!L)GPL|Affero|General Public", row[2])] == []
+
+
 def test_an_image_without_a_name_is_refused() -> None:
     """`make image` says what to write."""
     done = build()

@@ -53,11 +53,15 @@ def _reason(difference: Difference, field: Field) -> str:
         return "the ConfigMap is immutable; its name should have changed with its content"
     if kind == "PersistentVolume" and path.startswith(tuple(f"spec.{source}" for source in _SOURCES)):
         return "the source of a volume cannot be changed; docs/how-to/rebind.md has the way"
-    if kind == "PersistentVolumeClaim" and path.startswith("spec.") and not path.startswith("spec.resources"):
-        return "a claim cannot be changed but for a larger size"
-    if kind == "PersistentVolumeClaim" and path.startswith("spec.resources"):
+    if kind == "PersistentVolume" and path.startswith("spec.nodeAffinity") and field.before is not None:
+        return "the node of a volume cannot be changed"
+    return _reason_of_claim(difference, field) if kind == "PersistentVolumeClaim" else ""
+
+
+def _reason_of_claim(difference: Difference, field: Field) -> str:
+    if field.path.startswith("spec.resources"):
         return "a claim cannot shrink" if _shrinks(field) else _fixed(difference)
-    return ""
+    return "a claim cannot be changed but for a larger size" if field.path.startswith("spec.") else ""
 
 
 def _fixed(difference: Difference) -> str:

@@ -1,0 +1,1 @@
+"""Prepares releases: `make release VERSION=0.2.0`."""
