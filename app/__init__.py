@@ -19,4 +19,4 @@ def _import_ahead() -> None:
 threading.Thread(target=_import_ahead, daemon=True).start()
 
 # Python runs this before any module of the app, so Node.js is chosen before one of them imports cdk8s
-import constructs_lib.nodejs  # noqa: F401
+importlib.import_module("constructs_lib.nodejs")
