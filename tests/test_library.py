@@ -9,6 +9,7 @@ import sys
 import venv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -68,16 +69,16 @@ def test_cdk8s_plus_has_one_door() -> None:
     assert [file.name for file in sources if "cdk8s_plus_27" in set(imports(file))] == ["plus.py"]
 
 
-def readme_example() -> str:
-    """The ten lines of Python in the README."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def readme_example(readme: str = "README.md") -> str:
+    """The ten lines of Python in the README, or in that of the wheel."""
+    text = (ROOT / readme).read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     return str(code)
 
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel and what it requires, far from this folder."""
+    """An environment with the wheel, what it requires and Node.js, far from this folder."""
     folder = tmp_path_factory.mktemp("elsewhere")
     build: list[str | Path] = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
     subprocess.run(build, check=True, capture_output=True)
@@ -85,22 +86,40 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     pins: list[str | Path] = ["--constraint", ROOT / "requirements-dev.txt"]
     pip: list[str | Path] = [folder / "venv/bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", *pins, wheel, "mypy"], check=True)
+    subprocess.run([*pip, "install", *pins, f"{wheel}[node]", "mypy"], check=True)
     (folder / "chart.py").write_text(readme_example(), encoding="utf-8")
+    (folder / "short.py").write_text(readme_example("release/README.md"), encoding="utf-8")
+    (folder / "node").write_text("#!/bin/sh\necho 'an old Node.js' >&2\nexit 1\n", encoding="utf-8")
+    (folder / "node").chmod(0o755)
     return folder
+
+
+def compose(folder: Path, script: str) -> list[dict[str, Any]]:
+    """Run a chart where PATH has another Node.js, which works no more; its manifests."""
+    command: list[str | Path] = [folder / "venv/bin/python", script]
+    done = subprocess.run(
+        command, cwd=folder, check=False, env={"PATH": f"{folder}:/bin"}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (written,) = (folder / "dist").glob("*.yaml")
+    manifests = list(yaml.safe_load_all(written.read_text(encoding="utf-8")))
+    written.unlink()
+    return manifests
 
 
 def test_the_readmes_chart_is_composed_with_the_wheel_alone(elsewhere: Path) -> None:
     """A training Job that mounts the storage, written in an empty folder, renders manifests that hold together."""
-    node = str(Path(sys.executable).parent)
-    subprocess.run([elsewhere / "venv/bin/python", "chart.py"], cwd=elsewhere, check=True, env={"PATH": f"{node}:/bin"})
-    (written,) = (elsewhere / "dist").glob("*.yaml")
-    manifests = list(yaml.safe_load_all(written.read_text(encoding="utf-8")))
+    manifests = compose(elsewhere, "chart.py")
     assert problems([each for each in manifests if each["kind"] != "Job"]) == []
     (job,) = [manifest["spec"]["template"]["spec"] for manifest in manifests if manifest["kind"] == "Job"]
     assert list(violations(job)) == []
     (claim,) = [manifest for manifest in manifests if manifest["kind"] == "PersistentVolumeClaim"]
     assert job["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_the_chart_of_the_wheels_readme_is_composed_too(elsewhere: Path) -> None:
+    """It is what people read where they find the wheel."""
+    assert problems(compose(elsewhere, "short.py")) == []
 
 
 def test_the_readmes_chart_is_typed(elsewhere: Path) -> None:
