@@ -46,6 +46,11 @@ def dynamic(chart: cdk8s.Chart, **options: Any) -> AimStorage:
     return storage(chart, source=DynamicVolume(), size="10Gi", **options)
 
 
+def serve(chart: cdk8s.Chart, **options: Any) -> AimServer:
+    """A server on a dynamic volume."""
+    return aim_server(chart, "server", storage=dynamic(chart), **options)
+
+
 def rendered(chart: cdk8s.Chart, kind: str) -> Any:
     """The one object of a kind that a chart renders."""
     (found,) = [manifest for manifest in cdk8s.Testing.synth(chart) if manifest["kind"] == kind]

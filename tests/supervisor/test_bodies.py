@@ -12,10 +12,9 @@ import pytest
 
 from constructs_lib.supervisor.patches.asgi import Message, Receive, Scope, Send
 from constructs_lib.supervisor.patches.bodies import MOST_OF_PAGES, MOST_OF_TRACKING, BoundedBodies
-from tests.harness.aim_environment import ROOT
+from tests.harness.aim_environment import PYTHON, ROOT
 from tests.supervisor.aim_server import Server, repository, serving
-from tests.supervisor.test_tracking_instructions import PYTHON
-from tests.supervisor.test_tracking_instructions import serving as tracking
+from tests.supervisor.tracking.conftest import serving as tracking
 
 POSTED = "/api/reports/"
 

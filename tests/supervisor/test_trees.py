@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.aim_environment import ROOT
-from tests.supervisor.test_tracking_instructions import HERE, PYTHON, TrackingServer, run, serving
+from tests.harness.aim_environment import PYTHON, ROOT
+from tests.supervisor.tracking.conftest import HERE, TrackingServer, run, serving
 
 LIBRARY = {"PYTHONPATH": str(ROOT / "constructs_lib")}
 

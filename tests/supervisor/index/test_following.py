@@ -1,4 +1,4 @@
-"""The index follows the runs, and is built anew where it is damaged: nothing ends the indexer but a second one."""
+"""The index follows the runs; nothing ends the indexer but a second one."""
 
 from __future__ import annotations
 
@@ -7,169 +7,10 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-import pytest
-
-from tests.supervisor.processes import Role, client, done, indexed, make_runs, role
-
-INDEX = ".aim/meta/index"
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with four runs by Aim, all in an index of several tables."""
-    volume = tmp_path_factory.mktemp("store")
-    for _ in range(2):
-        client("write", volume, "--runs", 2, "--points", 3)
-        with indexing(volume) as indexer:
-            indexer.await_indexed()
-    return volume
-
-
-@pytest.fixture
-def copy(store: Path, tmp_path: Path) -> Path:
-    """A copy of it, with the times of the files."""
-    volume = tmp_path / "volume"
-    shutil.copytree(store, volume)
-    return volume
-
-
-def indexing(volume: Path, *, limited: bool = False) -> AbstractContextManager[Role]:
-    """An indexer on a repository."""
-    return role("index", volume, limited=limited)
-
-
-def runs_of(volume: Path) -> set[str]:
-    """Names of the runs that have a folder."""
-    return {path.name for path in (volume / ".aim/meta/chunks").iterdir()}
-
-
-def part(pattern: str) -> Callable[[Path], Path]:
-    """The first file of the index of a name."""
-    return lambda index: min(index.glob(pattern))
-
-
-def cut(find: Callable[[Path], Path]) -> Callable[[Path], None]:
-    """Cut a file in half."""
-    return lambda index: os.truncate(find(index), find(index).stat().st_size // 2)
-
-
-def spoil(find: Callable[[Path], Path]) -> Callable[[Path], None]:
-    """Overwrite the first half of a file."""
-
-    def damage(index: Path) -> None:
-        with find(index).open("r+b") as file:
-            file.write(b"\x5a" * (find(index).stat().st_size // 2))
-
-    return damage
-
-
-def lose(find: Callable[[Path], Path]) -> Callable[[Path], None]:
-    """Delete a file."""
-    return lambda index: find(index).unlink()
-
-
-def replace_lock(index: Path) -> None:
-    """Put a folder in the place of the lock file."""
-    (index / "LOCK").unlink()
-    (index / "LOCK").mkdir()
-
-
-def become_file(index: Path) -> None:
-    """Put a file in the place of the folder."""
-    shutil.rmtree(index)
-    index.write_text("not a folder", encoding="utf-8")
-
-
-DAMAGES: dict[str, Callable[[Path], object]] = {
-    "CURRENT empty": lambda index: os.truncate(index / "CURRENT", 0),
-    "CURRENT points nowhere": lambda index: (index / "CURRENT").write_text("MANIFEST-999999\n", encoding="ascii"),
-    "CURRENT spoilt": spoil(part("CURRENT")),
-    "MANIFEST cut": cut(part("MANIFEST*")),
-    "MANIFEST spoilt": spoil(part("MANIFEST*")),
-    "MANIFEST missing": lose(part("MANIFEST*")),
-    "table missing": lose(part("*.sst")),
-    "table cut": cut(part("*.sst")),
-    "table spoilt": spoil(part("*.sst")),
-    "lock is a folder": replace_lock,
-    "a file instead of the folder": become_file,
-    "no permissions": lambda index: index.chmod(0),
-    "no permissions of a file": lambda index: part("MANIFEST*")(index).chmod(0),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_index_is_moved_aside_and_built_anew(copy: Path, damage: str) -> None:
-    """However it is damaged, the indexer goes on, says so, and every run is found again."""
-    DAMAGES[damage](copy / INDEX)
-    with indexing(copy, limited=True) as indexer:
-        indexer.await_indexed()
-        (line,) = [line for line in indexer.lines if "is damaged" in line]
-        assert "moved to index.damaged, and built anew from the runs" in line
-        assert indexed(copy).keys() == runs_of(copy)
-    assert (copy / ".aim/meta/index.damaged").exists()
-
-
-@pytest.mark.parametrize("loss", [shutil.rmtree, lambda index: (index / "CURRENT").unlink()])
-def test_a_lost_index_is_built_anew(copy: Path, loss: Callable[[Path], object]) -> None:
-    """As after a restore that left it out."""
-    loss(copy / INDEX)
-    with indexing(copy) as indexer:
-        indexer.await_indexed()
-        assert indexed(copy).keys() == runs_of(copy)
-
-
-def test_one_damaged_index_is_kept(copy: Path) -> None:
-    """The next one replaces it, or a volume would fill up."""
-    for _ in range(2):
-        with indexing(copy) as indexer:
-            indexer.await_indexed()
-        os.truncate(copy / INDEX / "CURRENT", 0)
-    with indexing(copy) as indexer:
-        indexer.await_indexed()
-    assert [path.name for path in (copy / ".aim/meta").glob("index?*")] == ["index.damaged"]
-
-
-def test_an_index_that_a_reader_found_damaged_is_built_anew(copy: Path) -> None:
-    """A reader leaves Aim's mark; the indexer reads all of the index then, and does not end."""
-    with indexing(copy) as indexer:
-        indexer.await_indexed()
-        spoil(part("*.sst"))(copy / INDEX)
-        (copy / INDEX / ".corrupted").touch()
-        indexer.wait_for(lambda: any("is damaged" in line for line in indexer.lines))
-        indexer.wait_for(lambda: indexed(copy).keys() == runs_of(copy))
-        assert not (copy / INDEX / ".corrupted").exists()
-
-
-@pytest.mark.parametrize("damage", [lose(part("*.sst")), cut(part("*.sst"))])
-def test_a_table_that_is_lost_while_the_index_is_used_is_noticed(copy: Path, damage: Callable[[Path], object]) -> None:
-    """Aim opens an index that has lost a table, and finds less."""
-    with indexing(copy) as indexer:
-        indexer.await_indexed()
-        damage(copy / INDEX)
-        indexer.wait_for(lambda: any("is damaged" in line for line in indexer.lines))
-        indexer.wait_for(lambda: indexed(copy).keys() == runs_of(copy))
-
-
-def test_a_mark_on_a_sound_index_is_removed(copy: Path) -> None:
-    """A reader may have met it in the moment in which its files are replaced."""
-    with indexing(copy) as indexer:
-        indexer.await_indexed()
-        (copy / INDEX / ".corrupted").touch()
-        indexer.wait_for(lambda: not (copy / INDEX / ".corrupted").exists())
-        assert not any("is damaged" in line for line in indexer.lines)
-
-
-def test_an_index_that_is_deleted_while_it_is_used_is_built_anew(copy: Path) -> None:
-    """Aim's own readers delete it when they cannot read it: a trainer with the volume is one."""
-    with indexing(copy) as indexer:
-        indexer.await_indexed()
-        shutil.rmtree(copy / INDEX)
-        indexer.wait_for(lambda: indexed(copy).keys() == runs_of(copy))
-        assert indexer.is_alive()
+from tests.supervisor.index.conftest import INDEX, indexing, runs_of
+from tests.supervisor.processes import client, done, indexed, make_runs, role
 
 
 def test_an_unreadable_run_is_logged_once_and_indexed_when_it_can_be_read(copy: Path) -> None:
@@ -310,9 +151,9 @@ def test_runs_that_do_not_change_are_not_indexed_again(copy: Path) -> None:
         run = trainer.await_told("run")
         indexer.wait_for(lambda: indexed(copy).get(run) == [0, False])
         time.sleep(3)
-        before = part("MANIFEST*")(copy / INDEX).name
+        before = min((copy / INDEX).glob("MANIFEST*")).name
         time.sleep(35)
-        assert part("MANIFEST*")(copy / INDEX).name == before
+        assert min((copy / INDEX).glob("MANIFEST*")).name == before
 
 
 def test_a_lock_that_is_held_for_moments_is_waited_for(copy: Path) -> None:
@@ -349,15 +190,6 @@ def test_a_reader_leaves_the_index_as_it_is(copy: Path) -> None:
     read = done("read", copy, "--protected")["read"]
     assert before == {path.name for path in (copy / INDEX).iterdir() if not path.name.startswith("LOG")}
     assert set(read) == indexed(copy).keys()
-
-
-def test_a_reader_of_a_damaged_index_marks_it_and_answers(copy: Path) -> None:
-    """Aim deletes it: the indexer dies of that, and a search finds nothing any more."""
-    os.truncate(copy / INDEX / "CURRENT", 0)
-    before = {path.name for path in (copy / INDEX).iterdir() if not path.name.startswith("LOG")}
-    assert set(done("read", copy, "--protected")["read"]) == runs_of(copy)
-    after = {path.name for path in (copy / INDEX).iterdir() if not path.name.startswith("LOG")}
-    assert after == before | {".corrupted"}
 
 
 def test_a_run_is_deleted_though_the_index_is_being_written(copy: Path) -> None:
