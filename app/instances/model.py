@@ -108,6 +108,6 @@ class Instance(ImageOptions):
     storage: Storage
     """Where the runs live."""
     server: Server = Server()
-    """The web server: what people open."""
+    """The web server: what people open. Default: a ClusterIP Service for the pods of the namespace."""
     backup: Backup | None = None
     """Copies of the runs, on a schedule. Default: none."""

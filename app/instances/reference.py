@@ -30,9 +30,10 @@ def _sections(schema: dict[str, Any], model: dict[str, Any], path: str) -> Itera
     """A table of a model's keys, then those of the models within."""
     yield f"## {path or 'At the top'}\n\n{' '.join(model['description'].split())}\n\n{_TABLE}"
     required = model.get("required", [])
+    one_of = [option["required"][0] for option in model.get("oneOf", ())]
     for key, field in model.get("properties", {}).items():
         text, _, default = field["description"].partition("Default: ")
-        default = default.rstrip(".") or ("required" if key in required else "")
+        default = default.rstrip(".") or ("required" if key in required else "one of these" if key in one_of else "")
         yield f"| `{key}` | {_type(schema, field)} | {default} | {text.strip()} |"
     yield ""
     for key, field in model.get("properties", {}).items():

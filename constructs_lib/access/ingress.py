@@ -25,7 +25,7 @@ class IssuerRef:
     name: str
     """Name of the issuer."""
     kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
-    """Default: ClusterIssuer."""
+    """Kind of the issuer. Default: ClusterIssuer."""
 
     def check(self) -> None:
         """Reject what cannot be an issuer."""
@@ -54,8 +54,8 @@ class IngressOptions:
     """TLS with a certificate that the controller has of its own, or finds by the host name, as ALB does. Default:
     false."""
     from_: Sequence[Peer] = ()
-    """The controller's pods, which the network rules admit; without, only the same namespace comes in, unless
-    `allowFrom` names them."""
+    """The controller's pods, which the network rules admit. Default: none, so only the same namespace comes in, and
+    those that `allowFrom` names."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Annotations of the Ingress; they win over those of `controller`. Default: none."""
 

@@ -117,7 +117,12 @@ class Login(Construct):
         self._add_argument(f"--api-route=^{re.escape(base_path)}/({'|'.join(TRACKING_ROUTES)})/")
 
     def add_host(self, host: str, *, tls: bool) -> None:
-        """Bring people who log in back to a host name; of several, to the one that they came by."""
+        """Bring people who log in back to a host name; of several, to the one that they came by.
+
+        Args:
+            host: that people open.
+            tls: whether it is reached by https.
+        """
         scheme = "https" if tls else "http"
         hosts = {*self._hosts, host}
         if not self._hosts:

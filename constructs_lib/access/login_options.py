@@ -65,9 +65,11 @@ class OidcOptions:
     client_secret: KeyRef
     """Key of a Secret with what the provider gave out beside it."""
     email_domains: Sequence[str] = ()
-    """Who may come in by the part of their e-mail address after the `@`: example.com, or `*.example.com`."""
+    """Who may come in by the part of their e-mail address after the `@`: example.com, or `*.example.com`.
+    Default: nobody by that."""
     emails: Sequence[str] = ()
-    """Who may come in by their whole e-mail address, besides those of `emailDomains`."""
+    """Who may come in by their whole e-mail address, besides those of `emailDomains`. Default: nobody
+    by that."""
     groups: Sequence[str] = ()
     """Groups of the provider of which a user must have one, whatever their e-mail address allows. Default: any."""
     everybody: bool = False
@@ -144,7 +146,8 @@ class LoginOptions:
     """People log in with a provider of OpenID Connect. Default: with passwords."""
     passwords: KeyRef | None = None
     """Key of a Secret that is an htpasswd file of bcrypt entries, or `{SHA}` ones for long random tokens: `make login`
-    prints one. With `oidc`, its entries are the tokens of machines. A changed Secret counts within two minutes."""
+    prints one. With `oidc`, its entries are the tokens of machines. A changed Secret counts within two minutes.
+    Default: none; without `oidc`, it is required."""
     cookie_secret: KeyRef
     """Key of a Secret with 32 random hexadecimal digits, which sign the cookies of those who are logged in."""
     cookie_lifetime_seconds: Annotated[int, Interval(ge=60, le=31_536_000)] = 43_200

@@ -47,7 +47,12 @@ class IpBlock:
             require(inside, f"except[{index}]", str(part), f"write a network within {network}")
 
     def render(self, scope: Construct, id: str) -> kplus.NetworkPolicyIpBlock:
-        """Make the peer of a NetworkPolicy."""
+        """Make the peer of a NetworkPolicy.
+
+        Args:
+            scope: of the construct.
+            id: of it.
+        """
         network = ipaddress.ip_network(self.cidr)
         make = kplus.NetworkPolicyIpBlock.ipv4 if network.version == 4 else kplus.NetworkPolicyIpBlock.ipv6
         parts = [str(ipaddress.ip_network(part)) for part in self.except_]

@@ -49,8 +49,8 @@ class RouteOptions:
     hostnames: Sequence[str]
     """Names by which people open it and machines record runs, such as aim.example.com."""
     from_: Sequence[Peer] = ()
-    """The pods of the Gateways' proxies, which the network rules admit; without, only the same namespace comes in,
-    unless `allowFrom` names them."""
+    """The pods of the Gateways' proxies, which the network rules admit. Default: none, so only the same namespace comes
+    in, and those that `allowFrom` names."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Annotations of the HTTPRoute. Default: none."""
 

@@ -180,13 +180,21 @@ class AimBackup(Construct):
         return job, self.pod_of(job)
 
     def colocate(self, workload: kplus.Workload) -> None:
-        """Run a pod on the server's node, where the volume of runs can be on one node only."""
+        """Run a pod on the server's node, where the volume of runs can be on one node only.
+
+        Args:
+            workload: of the pod.
+        """
         if self.storage.access_mode == "ReadWriteOnce":
             server = common_labels(self.storage.server_name, SERVER)
             workload.scheduling.colocate(kplus.Pods.select(workload, "AimServer", labels=server))
 
     def pod_of(self, workload: PodOrWorkload) -> AimPod:
-        """Wrap a workload, with the scheduling that the options say; variables are restic's."""
+        """Wrap a workload, with the scheduling that the options say; variables are restic's.
+
+        Args:
+            workload: without containers.
+        """
         return AimPod(workload, options=replace(self._plan.options, env=()))
 
     def _make_access(self) -> kplus.NetworkPolicy:
@@ -204,7 +212,12 @@ class AimBackup(Construct):
         return rules.policy
 
     def metadata(self, name: str | None, component: str) -> cdk8s.ApiObjectMetadata:
-        """Make the metadata of one of its objects, or of a pod, which has no name."""
+        """Make the metadata of one of its objects, or of a pod.
+
+        Args:
+            name: of the object; None for a pod, which has none.
+            component: value of its label `app.kubernetes.io/component`.
+        """
         options = self._plan.options
         labels = {**options.labels, **common_labels(self.name, component)}
         annotations = dict(options.annotations) if name else {}

@@ -67,7 +67,7 @@ class BackupOptions(PodOptions):
     suspend: bool = False
     """Copy only when somebody creates a Job from the CronJob. Default: false."""
     keep: Retention = DEFAULT_RETENTION
-    """Which copies to keep."""
+    """Which copies to keep. Default: those of 7 days, 5 weeks and 12 months, and the newest 3."""
     check_percent: Annotated[int, Interval(ge=1, le=100)] = 5
     """Share of the stored data that is read back after each copy, picked at random. Default: 5."""
     deadline_seconds: Seconds = 6 * 3600
@@ -77,7 +77,8 @@ class BackupOptions(PodOptions):
     failed_jobs_history_limit: Count = 3
     """Number of failed Jobs to keep. Default: 3."""
     drill: DrillOptions = DEFAULT_DRILL
-    """The restore drill, which proves that the newest copy can be restored."""
+    """The restore drill, which proves that the newest copy can be restored. Default: on Sundays, with 10Gi of
+    scratch space."""
     allow_to: Sequence[Destination] = ()
     """What restic may reach; the cluster's DNS comes with it. Default: for a volume nothing, else every address at the
     port of the target, as a network rule knows no host names."""

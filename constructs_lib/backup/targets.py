@@ -31,7 +31,11 @@ class BackupTarget(ABC):
 
     @abstractmethod
     def repository(self, name: str) -> str:
-        """The repository of an instance, as restic calls it."""
+        """The repository of an instance, as restic calls it.
+
+        Args:
+            name: of the instance.
+        """
 
     @property
     def source(self) -> StorageSource | None:

@@ -42,6 +42,10 @@ class AimPod:
     def __init__(self, workload: PodOrWorkload, *, options: PodOptions = DEFAULT_POD) -> None:
         """Wrap a workload.
 
+        Args:
+            workload: a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet without containers.
+            options: scheduling and metadata of the pod. Default: none.
+
         Raises:
             OptionError: an option that cannot work.
         """
@@ -117,7 +121,12 @@ class AimPod:
         return container
 
     def mount_store(self, container: kplus.Container, store: kplus.IStorage) -> None:
-        """Mount the volume of runs at `/aim`."""
+        """Mount the volume of runs at `/aim`.
+
+        Args:
+            container: of this pod.
+            store: the volume.
+        """
         self.mount_claim(container, MOUNT_PATH, store)
 
     def mount_claim(
@@ -135,7 +144,12 @@ class AimPod:
         self._remove_read_only(store.as_volume())
 
     def set(self, container: kplus.Container, fields: Mapping[str, object]) -> None:
-        """Set fields of a container that cdk8s-plus-27 cannot express, by JSON pointers below the container."""
+        """Set fields of a container that cdk8s-plus-27 cannot express.
+
+        Args:
+            container: of this pod.
+            fields: values by JSON pointers below the container.
+        """
         path = path_of(self.workload, container)
         set_fields(self.workload, {f"{path}/{field}": value for field, value in fields.items()})
 

@@ -21,7 +21,7 @@ class Toleration:
     operator: Literal["Equal", "Exists"] = "Equal"
     """Equal, or Exists, which takes no value. Default: Equal."""
     value: str | None = None
-    """Value of the taint, for Equal."""
+    """Value of the taint, for Equal. Default: none."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """NoSchedule, PreferNoSchedule or NoExecute. Default: every effect."""
     toleration_seconds: Seconds | None = None

@@ -34,7 +34,10 @@ def pod_security_context(owner: Owner | None) -> kplus.PodSecurityContextProps:
 def harden(workload: PodOrWorkload) -> None:
     """Bring a pod and its containers to Pod Security "restricted", with the fields that cdk8s-plus-27 lacks.
 
-    Pods of this library are hardened already; it is for workloads of your own, with all of their containers.
+    Pods of this library are hardened already; it is for workloads of your own.
+
+    Args:
+        workload: with all of its containers.
     """
     harden_pod(workload)
     for container in (*workload.containers, *workload.init_containers):

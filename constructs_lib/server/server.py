@@ -104,7 +104,7 @@ class AimServer(Construct):
             storage: where the runs are. One store has one server.
             name: of the instance, as for `AimStorage`. Default: that of the storage.
             image: what its containers run on. Default: `docker.io/aimstack/aim:3.29.1`.
-            options: everything else.
+            options: everything else. Default: those of `ServerOptions`.
 
         Raises:
             OptionError: an option that cannot work, a storage of another namespace, or one that has a server already.
@@ -132,7 +132,7 @@ class AimServer(Construct):
         For training in other namespaces, and over storage that only the server can mount: ReadWriteOnce block volumes.
 
         Args:
-            options: port, path and resources.
+            options: port, path and resources. Default: those of `TrackingOptions`.
 
         Raises:
             OptionError: an option that cannot work, or a second call.
@@ -155,6 +155,9 @@ class AimServer(Construct):
         The server answers to the names of the Ingress and of its Service only, from then on. Without a login and
         `allow_anonymous`, the tree is refused.
 
+        Args:
+            options: host name, class and certificate.
+
         Raises:
             OptionError: an option that cannot work, or a second Ingress.
         """
@@ -167,6 +170,9 @@ class AimServer(Construct):
 
         The server answers to these names and those of its Service only, from then on. Without a login and
         `allow_anonymous`, the tree is refused.
+
+        Args:
+            options: host names and Gateways.
 
         Raises:
             OptionError: an option that cannot work, or a second route.

@@ -83,7 +83,7 @@ class ServerOptions(PodOptions):
     suspend: bool = False
     """Run no pod, for a restore or maintenance. Default: false."""
     service: ServiceOptions = DEFAULT_SERVICE
-    """The Service: how the server is reached."""
+    """The Service: how the server is reached. Default: ClusterIP, port 80."""
     login: LoginOptions | None = None
     """A login in front of it and of tracking, in the same pod; nothing is answered without. Default: none."""
     resources: Resources = DEFAULT_RESOURCES

@@ -40,7 +40,14 @@ class AimTracking(Construct):
     needs_credentials: bool
 
     def __init__(self, scope: Construct, id: str, *, server: ServerParts, options: TrackingOptions) -> None:
-        """Add the container to the pod of a server, which has checked the options."""
+        """Add the container to the pod of a server, which has checked the options.
+
+        Args:
+            scope: the server.
+            id: of this construct.
+            server: what it needs of the server.
+            options: port, path and resources.
+        """
         super().__init__(scope, id)
         self._rules = server.rules
         self.base_path, self.port = options.base_path, options.port

@@ -75,7 +75,11 @@ class StorageSource(ABC):
         return None
 
     def storage_class_of_claim(self, given: str | None) -> str | None:
-        """The class that the claim names; None is the cluster's default class, empty text is none."""
+        """The class that the claim names; None is the cluster's default class, empty text is none.
+
+        Args:
+            given: `storage_class_name` of the storage.
+        """
         return given or ""
 
 

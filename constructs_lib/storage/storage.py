@@ -72,7 +72,7 @@ class AimStorage(Construct):
             source: where the volume comes from.
             name: of the instance, a DNS-1035 label of at most 40 characters; names of objects are derived from it.
                 Default: `aim`.
-            options: size, names and owner.
+            options: size, names and owner. Default: those of `StorageOptions`, but `size` is required by most sources.
 
         Raises:
             OptionError: an option that cannot work or has no effect, or an object that something else makes already.

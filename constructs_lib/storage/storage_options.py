@@ -22,11 +22,13 @@ class StorageOptions:
 
     size: Amount | None = None
     """Any Kubernetes quantity of whole bytes (512Mi, 1Ti). Real, and able to grow, for a dynamic volume; nominal and
-    fixed for the others. Required, but for an existing claim, which has its own."""
+    fixed for the others. Default: that of an existing claim; required for all others."""
     access_mode: AccessMode | None = None
-    """Default: ReadWriteMany for nfs and csi, else ReadWriteOnce; required for an existing claim."""
+    """How many nodes may mount it. Default: ReadWriteMany for nfs and csi, else ReadWriteOnce; required for an existing
+    claim."""
     storage_class_name: str | None = None
-    """Default: the cluster's default class for a dynamic volume, none for the others."""
+    """StorageClass of claim and volume. Default: the cluster's default class for a dynamic volume, none for the
+    others."""
     owner: Owner | Literal["ClusterAssigned"] = DEFAULT_OWNER
     """Whom every writer runs as: uid and gid, or `ClusterAssigned` (OpenShift). Default: uid and gid 10001."""
     claim_name: str | None = None
