@@ -10,7 +10,7 @@
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
 #   make audit                                        checkov and kube-score: nothing found but what is answered
-#   make docs                                         the site of docs/, into site/: open site/index.html
+#   make docs                                         the site of docs/, into site/; draws its pictures of manifests anew
 #   make bench [RUNS=200]                             what synthesis costs, and serving against the guide; or only the
 #                                                     part with so many runs, 2000 otherwise
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
@@ -81,7 +81,8 @@ audit: .venv/.dev
 		--ignore-test container-image-pull-policy,deployment-strategy,deployment-replicas | { grep -v '^.\(OK\|SKIPPED\)' || true; }
 
 docs: .venv/.dev
-	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	@python -m app.picture
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
 	echo "make docs: open site/index.html"
 
 bench: .venv/.dev .venv-aim/bin/aim

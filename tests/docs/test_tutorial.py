@@ -18,6 +18,9 @@ from tests.harness.sandbox import skip
 from tests.supervisor.aim_server import Server, serving
 from tests.supervisor.chromium import chromium, visit
 
+INDEX = "import sys; from aim.sdk.repo import Repo; Repo.from_path(sys.argv[1])._recreate_index()"
+"""Does what the indexer of a pod does at once; here is only its web server."""
+
 RATES = ("rate 0.1", "rate 0.03", "rate 0.01")
 
 
@@ -30,16 +33,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Serves what the Job of examples/first-run.yaml has recorded."""
+    """Serves what the Job of examples/manifests/first-run.yaml has recorded."""
     if not (ENVIRONMENT / "bin/aim").exists():
         skip(MISSING)
-    job = yaml.safe_load((ROOT / "examples/first-run.yaml").read_text(encoding="utf-8"))
+    job = yaml.safe_load((ROOT / "examples/manifests/first-run.yaml").read_text(encoding="utf-8"))
     (container,) = job["spec"]["template"]["spec"]["containers"]
     with tempfile.TemporaryDirectory(prefix="aim-") as folder:
         environment = {**os.environ, "AIM_REPO": folder, "PATH": f"{ENVIRONMENT}/bin:{os.environ['PATH']}"}
         subprocess.run([ENVIRONMENT / "bin/aim", "init", "--repo", folder], check=True, capture_output=True)
         done = subprocess.run(container["command"], env=environment, check=True, capture_output=True, text=True)
         assert done.stdout.splitlines() == [f"recorded {rate}" for rate in RATES]
+        subprocess.run([ENVIRONMENT / "bin/python", "-c", INDEX, folder], check=True, capture_output=True)
         with serving(Path(folder)) as started:
             yield started
 
@@ -65,15 +69,16 @@ def test_the_page_of_runs_shows_the_three_runs(browser: Browser, server: Server)
 
 
 def test_the_page_of_metrics_draws_their_losses(browser: Browser, server: Server) -> None:
-    """By the tutorial's steps."""
+    """By the tutorial's steps: six lines, of three runs."""
     with visit(browser) as session:
         page = session.tab()
         page.set_viewport_size({"width": 1280, "height": 640})
         page.goto(f"{server.url()}/metrics")
-        page.get_by_role("button", name="Metrics").last.click(timeout=60_000)
-        page.get_by_text("loss", exact=True).first.click()
+        page.get_by_role("button", name="Metrics").click(timeout=60_000)
+        page.get_by_role("option", name="loss").first.click(timeout=60_000)
         page.keyboard.press("Escape")
+        page.get_by_role("button", name="Skip").click()
         page.get_by_role("button", name="Search").click()
-        page.locator("svg path.Line, svg .LinePath, svg path").nth(5).wait_for(timeout=60_000)
+        page.get_by_text("Mixed: 3 values").first.wait_for(timeout=60_000)
         session.settle(page)
         shown(page, "metrics")
