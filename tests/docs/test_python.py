@@ -30,7 +30,7 @@ AimPod(job).add_container(image=ImageOptions(image="registry.example.com/train:1
 """
 """What a block that shows some lines leaves out."""
 
-WHOLE = "import cdk8s\n"
+WHOLE = "app = cdk8s.App()"
 
 
 def program(text: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +66,9 @@ def documented() -> list[list[str]]:
 
 COMMANDS = documented()
 
+_BUILT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "aim-on-kubernetes")
+KUBECTL = shutil.which("kubectl") or next(map(str, _BUILT.glob("*/kubectl")), "")
+
 
 def of(program: str) -> list[list[str]]:
     """The commands of a program."""
@@ -82,11 +87,10 @@ def test_a_target_and_its_options_are_of_the_makefile(words: list[str]) -> None:
 @pytest.mark.parametrize("words", of("kubectl"), ids=" ".join)
 def test_kubectl_knows_a_command_and_its_options(words: list[str]) -> None:
     """The command reads all options before it looks at `--help`: an unknown one, or an unknown command, is an error."""
-    kubectl = shutil.which("kubectl")
-    if not kubectl:
-        skip("no `kubectl` on PATH")
+    if not KUBECTL:
+        skip("no `kubectl` on PATH, and `make cluster` has built none")
     plain = ["manifest.yaml" if word == "-" else word for word in words[1:]]
-    done = subprocess.run([kubectl, *plain, "--help"], check=False, capture_output=True, text=True)
+    done = subprocess.run([KUBECTL, *plain, "--help"], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Usage:\n  kubectl " + plain[[word[0] != "-" and word != "aim" for word in plain].index(True)] in done.stdout
 

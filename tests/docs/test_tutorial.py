@@ -21,6 +21,8 @@ from tests.supervisor.chromium import chromium, visit
 INDEX = "import sys; from aim.sdk.repo import Repo; Repo.from_path(sys.argv[1])._recreate_index()"
 """Does what the indexer of a pod does at once; here is only its web server."""
 
+pytestmark = pytest.mark.pod  # runs the real Aim
+
 RATES = ("rate 0.1", "rate 0.03", "rate 0.01")
 
 
@@ -64,6 +66,7 @@ def test_the_page_of_runs_shows_the_three_runs(browser: Browser, server: Server)
         page.goto(f"{server.url()}/runs")
         for rate in RATES:
             page.get_by_text(rate, exact=True).first.wait_for(timeout=60_000)
+        page.get_by_role("button", name="Skip").click()
         session.settle(page)
         shown(page, "runs")
 
