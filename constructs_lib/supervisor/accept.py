@@ -12,6 +12,7 @@ from typing import Any
 from . import Refusal, say
 from .child import report
 from .patches.indexing import protect_index
+from .patches.stores import open_stores_in_one_thread
 from .patches.tracking_requests import application
 from .repository import is_complete
 from .sockets import bind
@@ -46,6 +47,7 @@ def _application(options: argparse.Namespace) -> Any:
     os.environ[AIM_SERVER_BASE_PATH] = options.base_path
     os.environ[AIM_SERVER_MOUNTED_REPO_PATH] = options.repository
     protect_index()
+    open_stores_in_one_thread()
     return application()
 
 

@@ -19,6 +19,7 @@ from .family import Family, Member, cause_of
 from .index import index
 from .patches import check_version
 from .patches.indexing import protect_index
+from .patches.stores import open_stores_in_one_thread
 from .repository import prepare
 from .sockets import bind
 from .web import configuration, drain_seconds, prepare_environment, run_server, web_application
@@ -39,6 +40,7 @@ def host(options: argparse.Namespace) -> None:
     sockets = bind(options.host, options.port)
     check_version()
     protect_index()
+    open_stores_in_one_thread()
     prepare_environment(options)
     server = Host(options, family, configuration(web_application(options), _arguments(options)))
     # a collection would write to the pages of every object, and so unshare them

@@ -83,32 +83,31 @@ class _Walk:
         holes: int = _HOLES,
         refuse: Callable[[str, str], None] = _LEFT_OUT.note,
     ) -> None:
-        from aim.storage.encoding import decode_path, encode
-        from aim.storage.utils import ArrayFlag, CustomObjectFlagType, ObjectFlag
-
-        self._decode_path = decode_path
-        self._array = encode(ArrayFlag)
-        self._nodes = {encode(flag)[:1] for flag in (ArrayFlag, ObjectFlag, CustomObjectFlagType(""))}
+        self._array, self._nodes, self._decode_path = _encoded()
         self._lists, self._top_list, self._deepest, self._holes = lists, top_list, deepest, holes
         self._refuse = refuse
         self._open: list[tuple[bytes, int]] = []
-        self._leaf: bytes | None = None
 
     def bounded(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """Pass on what is within bounds."""
+        """Pass on what is within bounds; all that is read of a run passes here, so a value calls no function."""
+        deepest, array, nodes, open_lists = self._deepest, self._array, self._nodes, self._open
+        leaf: bytes | None = None
         for path, value in pairs:
             # a key takes a byte at least: most paths are known to be short without a look at their keys
-            if len(path) > self._deepest and len(self._decode_path(path)) > self._deepest:
-                self._refuse("depth", f"a path of more than {self._deepest} keys")
-            elif not self._lists or self._has_place(path):
-                if self._lists:
-                    self._enter(path, value)
+            if len(path) > deepest and len(self._decode_path(path)) > deepest:
+                self._refuse("depth", f"a path of more than {deepest} keys")
+            elif not self._lists:
+                yield path, value
+            elif leaf is not None and path.startswith(leaf) and path != leaf:
+                self._refuse("place", "a value below one that is neither list nor mapping")
+            elif not open_lists or self._has_place(path):
+                kind = value[:1] if isinstance(value, bytes) else b""  # a BLOB would be read
+                leaf = None if kind in nodes else path
+                if kind == array and value == array and (path or self._top_list):
+                    open_lists.append((path, 0))
                 yield path, value
 
     def _has_place(self, path: bytes) -> bool:
-        if self._leaf is not None and path.startswith(self._leaf) and path != self._leaf:
-            self._refuse("place", "a value below one that is neither list nor mapping")
-            return False
         while self._open and (path == self._open[-1][0] or not path.startswith(self._open[-1][0])):
             self._open.pop()
         return not self._open or self._has_index(path)
@@ -124,11 +123,15 @@ class _Walk:
         self._open[-1] = above, max(length, index + 1)
         return True
 
-    def _enter(self, path: bytes, value: Any) -> None:
-        is_bytes = isinstance(value, bytes)
-        self._leaf = None if is_bytes and value[:1] in self._nodes else path
-        if is_bytes and value == self._array and (path or self._top_list):
-            self._open.append((path, 0))
+
+@functools.cache
+def _encoded() -> tuple[bytes, frozenset[bytes], Callable[[bytes], Any]]:
+    """A list as Aim encodes it, the first bytes of all that has nodes below it, and what decodes a path."""
+    from aim.storage.encoding import decode_path, encode
+    from aim.storage.utils import ArrayFlag, CustomObjectFlagType, ObjectFlag
+
+    nodes = frozenset(encode(flag)[:1] for flag in (ArrayFlag, ObjectFlag, CustomObjectFlagType("")))
+    return encode(ArrayFlag), nodes, decode_path
 
 
 def unpack(packed: bytes) -> Iterator[Pair]:

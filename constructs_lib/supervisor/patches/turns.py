@@ -2,13 +2,15 @@
 
 Wrong in Aim 3.29: after each run a search sleeps for at least a millisecond, the shortest time that epoll waits, even
 if nothing else waits for the loop: seconds for thousands of runs. Here a search works for some milliseconds, and then
-leaves the loop to all others for several turns.
+leaves the loop to all others for several turns; and while it waits for a thread, it leaves the loop altogether.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import Future
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,6 +18,9 @@ from weakref import WeakKeyDictionary
 _SLICE_SECONDS = 0.004
 _TURNS = 20
 """Of the event loop, some microseconds each: accepting and answering a small request takes about as many."""
+
+awaited: ContextVar[Future[Any] | None] = ContextVar("awaited", default=None)
+"""What the search of this context needs next, and a thread works at."""
 
 
 class Turns:
@@ -27,7 +32,10 @@ class Turns:
 
     async def sleep(self, _seconds: float) -> None:
         """Let others have the loop where this search has had it for long enough; in the place of `asyncio.sleep`."""
-        task = asyncio.current_task()
+        task, needed = asyncio.current_task(), awaited.get()
+        if needed and not needed.done():
+            await asyncio.wait([asyncio.wrap_future(needed)])
+            self._resumed[task] = time.monotonic()
         if time.monotonic() - self._resumed.get(task, 0) < _SLICE_SECONDS:
             return
         if self._pause:
