@@ -15,11 +15,14 @@ import json
 import os
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,17 @@ def write(options: argparse.Namespace) -> None:
         indexer.index(run_hash)
     alembic(argv=build_db_upgrade_command()[3:])
     print(json.dumps(made))
+
+
+def change(options: argparse.Namespace) -> None:
+    """Resume a run and end it again, with another parameter and another point, and index it."""
+    import aim
+
+    run = aim.Run(options.late, repo=options.repository, log_system_params=False)
+    run["hparams"] = {"number": 1, "text": "another"}
+    run.track(47.11, name="loss", step=4711)
+    run.close()
+    index(options)
 
 
 def index(options: argparse.Namespace) -> None:
@@ -156,6 +170,30 @@ async def observe(options: argparse.Namespace, app: Any, watch: Watch) -> dict[s
     return seen
 
 
+async def ask_again(options: argparse.Namespace, app: Any, watch: Watch) -> dict[str, Any]:
+    """Search runs that have not changed for minutes again, and again after one of them was resumed."""
+    found, opened = [], []
+    _touch_stores(options, time.time() - 300)
+    for before in (None, None, lambda: _run("change", options)):
+        if before:
+            before()
+        watch.begin()
+        found.append([(await request(app, each))["body"] for each in (METRICS, RUNS)])
+        opened.append(watch.opened_in("seqs/chunks"))
+    changed = [base64.b64decode(body) for body in found[2]]
+    _change(options.repository, f"DELETE FROM run WHERE hash = '{options.late}'")  # it has ended now, not when bare did
+    return {
+        "stores opened by the same search, again, after a change": opened,
+        "answered again as before": found[0] == found[1],
+        "change found": [struct.pack("d", 47.11) in changed[0], *(b"another" in body for body in changed)],
+    }
+
+
+def _touch_stores(options: argparse.Namespace, changed: float) -> None:
+    for run in Path(options.repository, ".aim/seqs/chunks").iterdir():
+        os.utime(run, (changed, changed))
+
+
 async def write_to_locked(options: argparse.Namespace, app: Any) -> dict[str, Any]:
     """Change a run while another process reads the database, so that the commit fails, and again afterwards."""
     change = {"description": "new", "archived": False}
@@ -221,7 +259,11 @@ def _change(repository: str, statement: str) -> None:
 
 
 def _index(options: argparse.Namespace) -> None:
-    command = [sys.executable, __file__, "index", options.repository, "--late", options.late]
+    _run("index", options)
+
+
+def _run(action: str, options: argparse.Namespace) -> None:
+    command = [sys.executable, __file__, action, options.repository, "--late", options.late]
     subprocess.run(command, check=True, capture_output=True)
 
 
@@ -283,11 +325,12 @@ def main(options: argparse.Namespace) -> None:
         restrict_queries()
         speed_up_web()
     watch = Watch()
+    _touch_stores(options, time.time())  # or a search might remember what one before it has read
     from aim.web.run import app
 
     async def all_of_it() -> dict[str, Any]:
         seen = await observe(options, app, watch)
-        for look in (spend_too_much, settle, look_at_readability, write_to_locked):
+        for look in (spend_too_much, settle, partial(ask_again, watch=watch), look_at_readability, write_to_locked):
             seen |= await look(options, app)
         return seen
 
@@ -297,7 +340,7 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=["write", "index", "main"])
+    parser.add_argument("action", choices=["write", "index", "change", "main"])
     parser.add_argument("repository")
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--late", default="", help="a run that is not indexed")

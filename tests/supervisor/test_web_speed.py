@@ -88,6 +88,19 @@ def test_a_search_does_not_begin_anew_when_others_ask_for_trifles(seen: tuple[Se
     assert patched == 0
 
 
+def test_runs_that_have_not_changed_are_not_read_again(seen: tuple[Seen, Seen]) -> None:
+    """The store of a run takes longest to open; that of one that was resumed is opened again."""
+    bare, patched = (each["stores opened by the same search, again, after a change"] for each in seen)
+    assert patched == [bare[0], 0, 1]
+    assert bare[1] == bare[0]
+
+
+def test_what_is_remembered_is_what_is_there(seen: tuple[Seen, Seen]) -> None:
+    """The same answer while nothing has changed, and all that has."""
+    assert seen[1]["answered again as before"]
+    assert seen[1]["change found"] == [True, True, True]
+
+
 def test_small_requests_are_answered_beside_a_search(seen: tuple[Seen, Seen]) -> None:
     """A search of sequences does not pause before a run that its query does not exclude."""
     bare, patched = (each["small requests answered beside a search"] for each in seen)

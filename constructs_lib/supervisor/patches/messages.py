@@ -152,12 +152,12 @@ def _with_end_once(properties: Callable[[Any], dict[str, Any]]) -> Callable[[Any
 
     @functools.wraps(properties)
     def with_end_once(run: Any) -> dict[str, Any]:
-        return properties(_Ended(run))
+        return properties(run if isinstance(run, Ended) else Ended(run))
 
     return with_end_once
 
 
-class _Ended:
+class Ended:
     """A run whose end is read once."""
 
     def __init__(self, run: Any) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Callable
 
-from .messages import Part
+from .messages import Ended, Part
 
 _MOST_BYTES = 12 * 2**20
 """Of each of the two kinds, in each worker; all parameters of some 2,500 runs."""
@@ -74,19 +74,21 @@ def remember_runs() -> None:
     utils.get_run_params = remembered
 
 
-class KnownRun:
-    """A run of Aim's, whose metrics are listed once."""
+class KnownRun(Ended):
+    """A run of Aim's that is looked up in the index once.
+
+    Attributes:
+        state: see `_state_in_index`.
+    """
 
     def __init__(self, run: Any) -> None:
-        self._run = run
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._run, name)
+        super().__init__(run)
+        self.state = _state_in_index(run)
 
     def collect_sequence_info(self, sequence_types: str) -> Part:
         """Names, contexts and last values of metrics, to be encoded."""
-        listed = self._run.collect_sequence_info
-        return _part(self._run, ("traces", sequence_types), lambda: listed(sequence_types=sequence_types))
+        listed = self.run.collect_sequence_info
+        return _part(self, ("traces", sequence_types), lambda: listed(sequence_types=sequence_types))
 
 
 _encoded, _values = Remembered(), Remembered()
@@ -94,7 +96,7 @@ _encoded, _values = Remembered(), Remembered()
 
 def _part(run: Any, name: tuple[Any, ...], read: Callable[[], Any]) -> Part:
     """A part of the answer for a run, whose bytes are kept."""
-    state = _state_in_index(run)
+    state = run.state if isinstance(run, KnownRun) else _state_in_index(run)
     return Part(_encoded, (run.hash, *name), state, read)
 
 
