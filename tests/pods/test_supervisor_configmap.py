@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -22,6 +23,16 @@ PACKAGE = ROOT / "constructs_lib/supervisor"
 def sources() -> dict[str, str]:
     """Every Python file of the package, at any depth."""
     return {str(file.relative_to(PACKAGE)): file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py")}
+
+
+def statements(source: str) -> tuple[str, list[int]]:
+    """What a Python file does, and in which lines; a text alone does nothing."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            texts = [each for each in node.body if re.match(r"Expr\(value=Constant\(value=['\"]", ast.dump(each))]
+            node.body = [each for each in node.body if each not in texts]
+    return ast.dump(tree), [node.lineno for node in ast.walk(tree) if isinstance(node, (ast.stmt, ast.expr))]
 
 
 def pod(chart: cdk8s.Chart) -> Any:
@@ -46,11 +57,16 @@ def mounted(chart: cdk8s.Chart, folder: Path) -> Path:
 
 
 def test_every_file_of_the_supervisor_arrives_in_its_place(chart: cdk8s.Chart, tmp_path: Path) -> None:
-    """Subfolders too, though keys of a ConfigMap have no slashes; the mounted package names its own version."""
+    """Subfolders too, though keys of a ConfigMap have no slashes; the mounted package names its own version.
+
+    Docstrings are left out, and nothing else: every statement is in the line that it was in.
+    """
     aim_server(chart, "server", storage=dynamic(chart))
     folder = mounted(chart, tmp_path)
     found = {name: (folder / "supervisor" / name).read_text(encoding="utf-8") for name in sources()}
-    assert found == sources()
+    for name, source in sources().items():
+        assert statements(found[name]) == statements(source), name
+    assert sum(map(len, found.values())) < 0.85 * sum(map(len, sources().values()))
     show = "from supervisor import version; print(version.version_of(version.texts()))"
     done = subprocess.run([sys.executable, "-c", show], cwd=folder, capture_output=True, text=True, check=True)
     assert rendered(chart, "ConfigMap")["metadata"]["name"] == f"aim-supervisor-{done.stdout.strip()}"
