@@ -160,8 +160,9 @@ def _with_end_once(properties: Callable[[Any], dict[str, Any]]) -> Callable[[Any
 class Ended:
     """A run whose end is read once."""
 
-    def __init__(self, run: Any) -> None:
-        self.run, self.end_time = run, run.end_time
+    def __init__(self, run: Any, end_time: Any = None) -> None:
+        """Take a run of Aim's, and its end where that is known."""
+        self.run, self.end_time = run, end_time or run.end_time
         self.active = not self.end_time
 
     def __getattr__(self, name: str) -> Any:

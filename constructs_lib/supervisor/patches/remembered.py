@@ -82,8 +82,12 @@ class KnownRun(Ended):
     """
 
     def __init__(self, run: Any) -> None:
-        super().__init__(run)
         self.state = _state_in_index(run)
+        key = (run.hash, "end")
+        end = _encoded.get(key, self.state) if self.state is not None else None
+        super().__init__(run, end)
+        if self.end_time and not end and self.state is not None:
+            _encoded.put(key, self.state, self.end_time, 0)
 
     def collect_sequence_info(self, sequence_types: str) -> Part:
         """Names, contexts and last values of metrics, to be encoded."""
