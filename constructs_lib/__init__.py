@@ -52,6 +52,7 @@ from constructs_lib.storage.storage import AimStorage
 from constructs_lib.storage.storage_options import StorageOptions
 
 __version__ = "0.2.0.dev0"
+"""Version of the library; between releases, that of the next one with `.dev0`."""
 
 __all__ = [
     "DEFAULT_IMAGE",

@@ -21,6 +21,7 @@ NOT_RUN = {
     ".venv/bin/npx": "deletes `dist/`, as the page says",
     "brew": "another machine's",
     "chown": "on an NFS server of the reader's",
+    "crane": "asks a registry",
     "curl": "asks a pod that runs; tests/supervisor asks the same paths",
     "docker": "needs a container engine; tests/test_image.py has the image",
     "git": "of the reader's own repository",
@@ -31,6 +32,7 @@ NOT_RUN = {
     "pip": "tests/test_library.py installs the wheel",
     "pre-commit": "of the reader's own repository",
     "pytest": "this suite",
+    "skopeo": "asks a registry",
     "restic": "tests/backup runs it",
 }
 """Programs that no test of this module asks, and why."""
