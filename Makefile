@@ -10,15 +10,9 @@
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
 #   make audit                                        checkov and kube-score: nothing found but what is answered
-<<<<<<< HEAD
 #   make docs                                         the site of docs/, into site/; draws its pictures of manifests anew
-#   make bench [RUNS=200]                             what synthesis costs, and serving against the guide; or only the
-#                                                     part with so many runs, 2000 otherwise
-=======
-#   make docs                                         the site of docs/, into site/: open site/index.html
 #   make bench [RUNS=200] [PART=search]               what synthesis costs, and serving against the guide; or only the
 #                                                     part with so many runs, 2000 otherwise, or a part of that
->>>>>>> f5f32dd (ConfigMap: the supervisor is carried without its docstrings, or kubectl apply could not keep its copy; recording is measured in three turns)
 #   make cluster, make cluster-down                   a Kubernetes of one node on this machine, and its end
 #   make e2e [SMOKE=1]                                tests on the cluster of KUBECONFIG, all or the part that CI runs
 #   make image IMAGE=name:tag [PUSH=1]                the container image; pushed, its digest is printed

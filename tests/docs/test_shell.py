@@ -33,6 +33,7 @@ NOT_RUN = {
     "pre-commit": "of the reader's own repository",
     "pytest": "this suite",
     "skopeo": "asks a registry",
+    "uvx": "asks a database of advisories",
     "restic": "tests/backup runs it",
 }
 """Programs that no test of this module asks, and why."""
