@@ -16,7 +16,7 @@ from tests.supervisor.chromium import chromium
 
 RUNS, FEW = int(os.environ.get("RUNS") or 2000), 20
 TURNS = 5
-PAGES = {"/": "Started a run", "/runs": "run {last}"}
+PAGES = {"/": "Runs", "/runs": "run {last}"}
 """What is shown once the page has what it is about."""
 
 
