@@ -82,7 +82,7 @@ audit: .venv/.dev
 
 docs: .venv/.dev
 	@python -m app.picture
-	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict  # with --quiet, it counts no warnings
 	echo "make docs: open site/index.html"
 
 bench: .venv/.dev .venv-aim/bin/aim
