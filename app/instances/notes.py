@@ -15,7 +15,7 @@ def notes(server: AimServer, options: Server) -> Iterator[str]:
         server: as it was made.
         options: of the file.
     """
-    for url in server.outside.urls:
+    for url in server.routes.urls:
         yield f"people open {url}"
     if options.service.exposed:
         yield f"people open the address of Service {server.service.metadata.name}, type {options.service.type}"
@@ -28,7 +28,7 @@ def notes(server: AimServer, options: Server) -> Iterator[str]:
 
 def _login_notes(server: AimServer, login: LoginOptions) -> Iterator[str]:
     if login.oidc:
-        urls = server.outside.urls or ["https://<host name>/"]
+        urls = server.routes.urls or ["https://<host name>/"]
         callbacks = (f"{url.removesuffix('/')}/oauth2/callback" for url in urls)
         yield f"the provider has to know {' and '.join(callbacks)} for {login.oidc.client_id}"
     for name, literals in _generic(login).items():

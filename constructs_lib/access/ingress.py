@@ -9,7 +9,7 @@ from typing import Literal
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.access.controllers import Controller, annotations_for, is_known
+from constructs_lib.access.controllers import Controller, facts_of
 from constructs_lib.access.hosts import Backend, check_host_name
 from constructs_lib.access.peers import Peer, check_peers
 from constructs_lib.errors import below, require
@@ -45,7 +45,7 @@ class IngressOptions:
     """Name of the IngressClass. Default: the cluster's."""
     controller: Controller | None = None
     """Which controller it is, for the annotations that it needs for searches of minutes, streams, large bodies and
-    WebSockets. Default: none, so that the controller must allow them by itself."""
+    WebSockets, and for `from`. Default: none, so that the controller must allow them by itself."""
     tls_secret: str | None = None
     """Name of the Secret with the certificate. Default: `<name>-tls` with `issuer`, otherwise none."""
     issuer: IssuerRef | None = None
@@ -54,8 +54,8 @@ class IngressOptions:
     """TLS with a certificate that the controller has of its own, or finds by the host name, as ALB does. Default:
     false."""
     from_: Sequence[Peer] = ()
-    """The controller's pods, which the network rules admit. Default: none, so only the same namespace comes in, and
-    those that `allowFrom` names."""
+    """The controller's pods, which the network rules admit. Default: where the own installation of `controller` puts
+    them; of ALB and without a controller none, so that only the same namespace and `allowFrom` come in."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Annotations of the Ingress; they win over those of `controller`. Default: none."""
 
@@ -69,6 +69,11 @@ class IngressOptions:
         """Every host name of it, once."""
         return list(dict.fromkeys([self.host, self.tracking_host or self.host]))
 
+    @property
+    def proxies(self) -> Sequence[Peer]:
+        """Who the network rules admit because of it."""
+        return self.from_ or facts_of(self.controller).proxies
+
     def check(self) -> None:
         """Reject values that cannot work.
 
@@ -81,8 +86,6 @@ class IngressOptions:
         for name in ("class_name", "tls_secret"):
             if getattr(self, name) is not None:
                 check_object_name(name, getattr(self, name))
-        remedy = "write ALB, Contour, HAProxy, IngressNginx, NginxInc or Traefik; or leave it out"
-        require(self.controller is None or is_known(self.controller), "controller", self.controller, remedy)
         if self.issuer:
             with below("issuer"):
                 self.issuer.check()
@@ -93,55 +96,46 @@ class IngressOptions:
         check_peers("from", self.from_)
         check_annotations("annotations", self.annotations)
 
+    def render(
+        self,
+        scope: Construct,
+        *,
+        metadata: cdk8s.ApiObjectMetadata,
+        service: str,
+        backends: Sequence[Backend],
+        health: str,
+    ) -> cdk8s.ApiObject:
+        """Make the Ingress.
 
-def render_ingress(
-    scope: Construct,
-    id: str,
-    *,
-    options: IngressOptions,
-    metadata: cdk8s.ApiObjectMetadata,
-    service: str,
-    backends: Sequence[Backend],
-) -> cdk8s.ApiObject:
-    """Make the Ingress.
+        Args:
+            scope: where it is made.
+            metadata: of it; the annotations are added.
+            service: name of the Service behind.
+            backends: paths, and the ports of the Service that they lead to.
+            health: a path that answers 200 without a login.
+        """
+        spec: dict[str, object] = {"ingressClassName": self.class_name} if self.class_name else {}
+        paths = [_path(service, backend) for backend in backends]
+        spec["rules"] = [{"host": host, "http": {"paths": paths}} for host in self.hosts]
+        if self.tls:
+            secret = self.tls_secret or (f"{metadata.name}-tls" if self.issuer else None)
+            spec["tls"] = [{"hosts": self.hosts, **({"secretName": secret} if secret else {})}]
+        made = plain_object(scope, "Ingress", "networking.k8s.io/v1", "Ingress", metadata=metadata, spec=spec)
+        known = facts_of(self.controller).annotations_for(
+            service=service, health=health, paths=",".join(backend.path for backend in backends)
+        )
+        for name, value in sorted({**known, **self._issuer_annotation(), **self.annotations}.items()):
+            made.metadata.add_annotation(name, value)
+        return made
 
-    Args:
-        scope: where it is made.
-        id: of its construct.
-        options: checked already.
-        metadata: of it, with `ingress_annotations`.
-        service: name of the Service behind.
-        backends: paths, and the ports of the Service that they lead to.
-    """
-    paths = [_path(service, backend) for backend in backends]
-    spec: dict[str, object] = {"ingressClassName": options.class_name} if options.class_name else {}
-    spec["rules"] = [{"host": host, "http": {"paths": paths}} for host in options.hosts]
-    if options.tls:
-        secret = options.tls_secret or (f"{metadata.name}-tls" if options.issuer else None)
-        spec["tls"] = [{"hosts": options.hosts, **({"secretName": secret} if secret else {})}]
-    return plain_object(scope, id, "networking.k8s.io/v1", "Ingress", metadata=metadata, spec=spec)
-
-
-def ingress_annotations(options: IngressOptions, *, service: str, health: str) -> Mapping[str, str]:
-    """Make the annotations of the Ingress.
-
-    Args:
-        options: of it.
-        service: name of the Service behind.
-        health: a path that answers 200 to who is not logged in.
-    """
-    made = {**annotations_for(options.controller, service, health), **_issuer(options), **options.annotations}
-    return dict(sorted(made.items()))
+    def _issuer_annotation(self) -> Mapping[str, str]:
+        """Source: https://cert-manager.io/docs/usage/ingress/."""
+        if not self.issuer:
+            return {}
+        kind = {"ClusterIssuer": "cluster-issuer", "Issuer": "issuer"}[self.issuer.kind]
+        return {f"cert-manager.io/{kind}": self.issuer.name}
 
 
 def _path(service: str, backend: Backend) -> Mapping[str, object]:
     to = {"service": {"name": service, "port": {"number": backend.port}}}
     return {"path": backend.path, "pathType": "Prefix", "backend": to}
-
-
-def _issuer(options: IngressOptions) -> Mapping[str, str]:
-    """Source: https://cert-manager.io/docs/usage/ingress/."""
-    if not options.issuer:
-        return {}
-    kind = {"ClusterIssuer": "cluster-issuer", "Issuer": "issuer"}[options.issuer.kind]
-    return {f"cert-manager.io/{kind}": options.issuer.name}

@@ -69,32 +69,27 @@ class RouteOptions:
         check_peers("from", self.from_)
         check_annotations("annotations", self.annotations)
 
+    def render(
+        self, scope: Construct, *, metadata: cdk8s.ApiObjectMetadata, service: str, backends: Sequence[Backend]
+    ) -> cdk8s.ApiObject:
+        """Make the HTTPRoute; a plain object, as its generated types are half a megabyte of Python.
 
-def render_route(
-    scope: Construct,
-    id: str,
-    *,
-    options: RouteOptions,
-    metadata: cdk8s.ApiObjectMetadata,
-    service: str,
-    backends: Sequence[Backend],
-) -> cdk8s.ApiObject:
-    """Make the HTTPRoute; a plain object, as its generated types are half a megabyte of Python.
-
-    Args:
-        scope: where it is made.
-        id: of its construct.
-        options: checked already.
-        metadata: of it.
-        service: name of the Service behind.
-        backends: paths, and the ports of the Service that they lead to.
-    """
-    spec = {
-        "parentRefs": [manifest(parent) for parent in options.parents],
-        "hostnames": list(options.hostnames),
-        "rules": [_rule(service, backend) for backend in backends],
-    }
-    return plain_object(scope, id, "gateway.networking.k8s.io/v1", "HTTPRoute", metadata=metadata, spec=spec)
+        Args:
+            scope: where it is made.
+            metadata: of it; the annotations are added.
+            service: name of the Service behind.
+            backends: paths, and the ports of the Service that they lead to.
+        """
+        spec = {
+            "parentRefs": [manifest(parent) for parent in self.parents],
+            "hostnames": list(self.hostnames),
+            "rules": [_rule(service, backend) for backend in backends],
+        }
+        kind = "gateway.networking.k8s.io/v1"
+        made = plain_object(scope, "HTTPRoute", kind, "HTTPRoute", metadata=metadata, spec=spec)
+        for name, value in sorted(self.annotations.items()):
+            made.metadata.add_annotation(name, value)
+        return made
 
 
 def _rule(service: str, backend: Backend) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The parts of an `AimServer` that its tracking server and its ways from outside build on."""
+"""The parts of an `AimServer` that its tracking server, Ingress and HTTPRoute build on."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ from constructs_lib.recording.connect import connect
 from constructs_lib.registry import check_free, take
 from constructs_lib.server.front import Front
 from constructs_lib.server.metrics import admit_metrics, make_pod_monitor
-from constructs_lib.server.outside import Outside
 from constructs_lib.server.parts import ServerParts
 from constructs_lib.server.plan import resolve
+from constructs_lib.server.routes import Routes
 from constructs_lib.server.server_options import DEFAULT_SERVER, DEFAULT_TRACKING, ServerOptions, TrackingOptions
 from constructs_lib.server.tracking import AimTracking
 from constructs_lib.storage.storage import AimStorage
@@ -66,7 +66,7 @@ class AimServer(Construct):
         url: where the server is reached within the cluster, such as `http://aim.ml.svc/`.
         login: in front of it; None without `options.login`.
         exposure: the ways by which it is reached from outside the cluster.
-        outside: its Ingress and HTTPRoute.
+        routes: its Ingress and HTTPRoute.
         tracking: records runs over the network; None until `add_tracking`.
     """
 
@@ -83,7 +83,7 @@ class AimServer(Construct):
     url: str
     login: Login | None
     exposure: Exposure
-    outside: Outside
+    routes: Routes
     tracking: AimTracking | None
 
     def __init__(
@@ -123,7 +123,7 @@ class AimServer(Construct):
         self._make_pod()
         self._make_access()
         self._parts = self._make_parts()
-        self.outside = Outside(self, "Outside", self._parts)
+        self.routes = Routes(self, "Routes", self._parts)
         self.tracking = None
 
     def add_tracking(self, options: TrackingOptions = DEFAULT_TRACKING) -> AimTracking:
@@ -142,7 +142,7 @@ class AimServer(Construct):
             require(not existing, "url", existing, "call add_tracking() once: it is server.tracking from then on")
             options.check()
             remedy = "call add_tracking() before the server is exposed: its paths lead there, too"
-            require(not self.outside.urls, "url", self.outside.urls, remedy)
+            require(not self.routes.urls, "url", self.routes.urls, remedy)
             self._check_without_login(options)
             taken = {each.port for each in self.service.ports}
             require(options.port not in taken, "port", options.port, "write another one: it is the web server's")
@@ -162,8 +162,8 @@ class AimServer(Construct):
             OptionError: an option that cannot work, or a second Ingress.
         """
         with reported_by(self), below("ingress"):
-            self.outside.check_ingress(options)
-        return self.outside.add_ingress(options, self.tracking)
+            self.routes.check_ingress(options)
+        return self.routes.add_ingress(options, self.tracking)
 
     def expose_via_route(self, options: RouteOptions) -> cdk8s.ApiObject:
         """Have Gateways lead host names to the server, and to tracking, by an HTTPRoute; returns it.
@@ -178,8 +178,8 @@ class AimServer(Construct):
             OptionError: an option that cannot work, or a second route.
         """
         with reported_by(self), below("route"):
-            self.outside.check_route(options)
-        return self.outside.add_route(options, self.tracking)
+            self.routes.check_route(options)
+        return self.routes.add_route(options, self.tracking)
 
     @property
     def tracking_url(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import kube
+from tests.e2e import kube, logins
 from tests.e2e.kube import Manifest
 from tests.harness.sandbox import skip
 
@@ -116,6 +116,12 @@ def volumes() -> Iterator[Volumes]:
         yield made
         kube.gone(but=namespace)
         made.run(f"rm -rf /host/{kube.PREFIX}* /nfs/{kube.PREFIX}*")
+
+
+@pytest.fixture(scope="session")
+def login_image() -> str:
+    """An image of the login, loaded."""
+    return logins.image()
 
 
 @pytest.fixture

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import base64
-import os
-import secrets
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.e2e import kube
 from tests.e2e.conftest import Volumes, instance
 from tests.e2e.kube import Client
-from tests.harness import go_tools
-from tests.harness.sandbox import skip
+from tests.e2e.logins import REACH, make_cookie_secret, make_tokens
 
-IMAGE = "aim.local/oauth2-proxy:e2e"
-MODULE = kube.ROOT / "tests/harness/oauth2_proxy"
 LOGIN = {
     "passwords": {"name": "users", "key": "htpasswd"},
     "cookieSecret": {"name": "cookies", "key": "secret"},
@@ -48,47 +40,10 @@ for family in ("tcp", "tcp6"):
 """Prints the ports of a pod that something listens on, and on which addresses."""
 
 
-@pytest.fixture(scope="session")
-def image() -> str:
-    """An image of the login; on another cluster than the project's own, LOGIN_IMAGE names one."""
-    named = os.environ.get("LOGIN_IMAGE")
-    if named:
-        return named
-    script = kube.ROOT / "tests/e2e/cluster/image"
-    binary = go_tools.built(MODULE, "github.com/oauth2-proxy/oauth2-proxy/v7")
-    done = subprocess.run([script, "program", IMAGE, binary], capture_output=True, text=True, check=False)
-    if done.returncode:
-        skip(f"no image of the login: set LOGIN_IMAGE, or {done.stderr}")
-    return IMAGE
-
-
-def made(namespace: str, *users: str) -> list[str]:
-    """Make the Secret of machines' tokens, as `make login` does; each one's user and token."""
-    command = [sys.executable, "-m", "app.login"]
-    environment = {**os.environ, "USERS": "", "TOKENS": " ".join(users), "NAMESPACE": namespace, "SECRET": "users"}
-    done = subprocess.run(command, cwd=kube.ROOT, env=environment, capture_output=True, text=True, check=True)
-    kube.kubectl("apply", "-f", "-", text=done.stdout)
-    login, *machines = yaml.safe_load_all(done.stdout)
-    assert login["metadata"]["name"] == "users"
-    return [str(machine["stringData"]["credentials"]) for machine in machines]
-
-
 def status(client: Client, url: str, credentials: str = "") -> int:
     """What a server answers."""
     header = [f"Basic {base64.b64encode(credentials.encode()).decode()}"] if credentials else []
     return int(client.python(STATUS, url, *header))
-
-
-REACH = """
-import socket, sys
-for port in sys.argv[2:]:
-    try:
-        socket.create_connection((sys.argv[1], int(port)), 3).close()
-        print(port)
-    except OSError:
-        pass
-"""
-"""Prints those of some ports that can be reached."""
 
 
 def missing(namespace: str) -> str:
@@ -97,21 +52,15 @@ def missing(namespace: str) -> str:
     return said if "FailedMount" in said else ""
 
 
-def cookies(namespace: str) -> None:
-    """Make the Secret that signs cookies."""
-    literal = f"--from-literal=secret={secrets.token_hex(16)}"
-    kube.kubectl("create", "secret", "generic", "cookies", "-n", namespace, literal)
-
-
-def test_a_pod_with_a_login(folder: Path, volumes: Volumes, image: str) -> None:
+def test_a_pod_with_a_login(folder: Path, volumes: Volumes, login_image: str) -> None:
     """It waits for its Secrets, and says for which; then nobody comes in without, past it, or from elsewhere."""
     with kube.namespaces(2) as (home, strangers):
-        content = instance(home, volumes.host_path(home), login={**LOGIN, "image": image}, tracking={})
+        content = instance(home, volumes.host_path(home), login={**LOGIN, "image": login_image}, tracking={})
         kube.kubectl("apply", "-f", kube.synthesized(folder, aim=content))
         events = kube.wait_for(lambda: missing(home), seconds=120, what="the event of a missing Secret")
         assert 'secret "cookies" not found' in events or 'secret "users" not found' in events
-        cookies(home)
-        (credentials,) = made(home, "ci")
+        make_cookie_secret(home)
+        (credentials,) = make_tokens(home, "ci")
         kube.ready(home, seconds=300)
         kube.kubectl("create", "namespace", strangers)
         here, there = Client(namespace=home), Client(namespace=strangers)
@@ -132,20 +81,20 @@ def test_a_pod_with_a_login(folder: Path, volumes: Volumes, image: str) -> None:
         kube.assert_unchanged(folder / "dist")
 
 
-def test_machines_record_through_a_login_whose_tokens_change(folder: Path, volumes: Volumes, image: str) -> None:
+def test_machines_record_through_a_login_whose_tokens_change(folder: Path, volumes: Volumes, login_image: str) -> None:
     """With the token of the day: a changed Secret counts without a restart, and the old token does not any more."""
     with kube.namespaces() as (home,):
         kube.kubectl("create", "namespace", home)
-        content = instance(home, volumes.host_path(home), login={**LOGIN, "image": image}, tracking={})
-        cookies(home)
-        (old,) = made(home, "ci")
+        content = instance(home, volumes.host_path(home), login={**LOGIN, "image": login_image}, tracking={})
+        make_cookie_secret(home)
+        (old,) = make_tokens(home, "ci")
         kube.kubectl("apply", "-f", kube.synthesized(folder, aim={**content, "createNamespace": False}))
         kube.ready(home, seconds=300)
         kube.apply(kube.remote_writer("first", home, f"aim://{old}@aim.{home}.svc:53800"))
         runs = kube.written("first", home)
         client = Client(namespace=home)
         client.start()
-        (new,) = made(home, "ci")
+        (new,) = make_tokens(home, "ci")
         url = f"http://aim.{home}.svc{RUNS}"
         kube.wait_for(lambda: status(client, url, new) == 200, seconds=180, what="the new token")
         assert status(client, url, old) == 401

@@ -19,17 +19,22 @@ def built(module: Path, package: str) -> Path:
         package: its import path.
     """
     need("go")
-    state = hashlib.sha256((module / "go.mod").read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "aim-on-kubernetes")
-    binary = cache / f"{package.replace('/', '-')}-{state}"
+    binary = cached(package, module / "go.mod")
     if not binary.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        building = cache / f"building-{os.getpid()}"
+        building = binary.with_name(f"building-{os.getpid()}")
         build: list[str | Path] = ["go", "build", "-trimpath", "-o", building, package]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
         subprocess.run(build, cwd=module, check=True, env=environment)
         building.rename(binary)
     return binary
+
+
+def cached(name: str, *pins: Path) -> Path:
+    """Where something is kept that is made once for each state of the files which pin it."""
+    state = hashlib.sha256(b"".join(file.read_bytes() for file in pins)).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "aim-on-kubernetes")
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache / f"{name.replace('/', '-')}-{state}"
 
 
 def need(*commands: str) -> None:

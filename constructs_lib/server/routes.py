@@ -1,4 +1,4 @@
-"""The ways to a server from outside the cluster, and what follows from its host names."""
+"""Ingress and HTTPRoute of a server, and what follows from their host names."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Sequence
 import cdk8s
 from constructs import Construct
 
+from constructs_lib.access.backend_config import BACKEND_CONFIG, annotate_service, render_backend_config
 from constructs_lib.access.hosts import Backend, backends
-from constructs_lib.access.ingress import IngressOptions, ingress_annotations, render_ingress
+from constructs_lib.access.ingress import IngressOptions
 from constructs_lib.access.peers import Peer
-from constructs_lib.access.route import RouteOptions, render_route
+from constructs_lib.access.route import RouteOptions
 from constructs_lib.errors import require
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.server.parts import ServerParts
 from constructs_lib.server.tracking import AimTracking
 
 
-class Outside(Construct):
+class Routes(Construct):
     """Ingress and HTTPRoute of a server.
 
     Attributes:
-        urls: where it is reached, in the order in which it was exposed.
+        urls: where people open the server, in the order in which it was exposed.
     """
 
     urls: list[str]
@@ -42,59 +43,60 @@ class Outside(Construct):
             "write tlsSecret, issuer or defaultCertificate; or login.allowPlainHttp true, which lets passwords be read"
         )
         require(options.tls or not login or login.allow_plain_http, "tls_secret", None, remedy)
-        check_free(self, [self._entry("Ingress")])
+        check_free(self, self._entries("Ingress"))
 
     def check_route(self, options: RouteOptions) -> None:
         """Reject a route with faulty options, or a second one."""
         options.check()
-        check_free(self, [self._entry("HTTPRoute")])
+        check_free(self, self._entries("HTTPRoute"))
 
     def add_ingress(self, options: IngressOptions, tracking: AimTracking | None) -> cdk8s.ApiObject:
-        """Make the Ingress."""
-        plan = self._server.plan
+        """Make the Ingress, and what its controller wants beside it."""
+        server, plan = self._server, self._server.plan
         health = "/ping" if plan.options.login else f"{plan.options.base_path}/"
-        annotations = ingress_annotations(options, service=plan.service, health=health)
-        made = render_ingress(
+        made = options.render(
             self,
-            "Ingress",
-            options=options,
-            metadata=self._server.metadata(plan.name, annotations),
+            metadata=server.metadata(plan.name, {}),
             service=plan.service,
             backends=self._backends(tracking),
+            health=health,
         )
-        self._open("ingress.host", options.hosts, options.from_, people=[options.host], tls=options.tls)
-        take(self, [self._entry("Ingress")], owner=self)
+        if options.controller == "GCE":
+            self._add_backend_config()
+        self._open("ingress.host", options.hosts, options.proxies, people=[options.host], tls=options.tls)
+        take(self, self._entries("Ingress"))
         return made
 
     def add_route(self, options: RouteOptions, tracking: AimTracking | None) -> cdk8s.ApiObject:
         """Make the HTTPRoute."""
         plan, login = self._server.plan, self._server.plan.options.login
-        made = render_route(
-            self,
-            "HTTPRoute",
-            options=options,
-            metadata=self._server.metadata(plan.name, options.annotations),
-            service=plan.service,
-            backends=self._backends(tracking),
-        )
+        metadata = self._server.metadata(plan.name, {})
+        made = options.render(self, metadata=metadata, service=plan.service, backends=self._backends(tracking))
         tls = not (login and login.allow_plain_http)  # the Gateway has it: the route cannot see
         hosts = options.hostnames
         self._open("route.hostnames", hosts, options.from_, people=hosts, tls=tls)
-        take(self, [self._entry("HTTPRoute")], owner=self)
+        take(self, self._entries("HTTPRoute"))
         return made
 
-    def _entry(self, kind: str) -> Entry:
-        return Entry(kind=kind, place=self._server.place, name=self._server.plan.name, option="name")
+    def _add_backend_config(self) -> None:
+        server, plan = self._server, self._server.plan
+        port = server.front.port if plan.options.login else None
+        render_backend_config(self, metadata=server.metadata(plan.name, {}), login_port=port)
+        annotate_service(server.service, plan.name, own=plan.options.service.annotations)
+        take(self, self._entries(BACKEND_CONFIG))
+
+    def _entries(self, kind: str) -> list[Entry]:
+        return [Entry(kind=kind, place=self._server.place, name=self._server.plan.name, option="name")]
 
     def _backends(self, tracking: AimTracking | None) -> Sequence[Backend]:
         options = self._server.plan.options
         port = options.service.port
         # from outside, tracking goes through the login, also where it is open to the same namespace
-        beside = (tracking.base_path, port if options.login else tracking.port) if tracking else None
-        return backends(base_path=options.base_path, port=port, tracking=beside)
+        tracked = (tracking.base_path, port if options.login else tracking.port) if tracking else None
+        return backends(base_path=options.base_path, port=port, tracking=tracked)
 
     def _open(
-        self, option: str, hosts: Sequence[str], peers: Sequence[Peer], *, people: Sequence[str], tls: bool
+        self, option: str, hosts: Sequence[str], proxies: Sequence[Peer], *, people: Sequence[str], tls: bool
     ) -> None:
         """Answer to host names, bring people who log in back to theirs, and admit the proxies."""
         server = self._server
@@ -107,8 +109,8 @@ class Outside(Construct):
         for host in people if server.login else ():
             assert server.login
             server.login.add_host(host, tls=tls)
-        for index, peer in enumerate(peers):
-            server.rules.allow_from(server.front.port, [peer.render(self, f"{option}-{index}")])
+        for index, proxy in enumerate(proxies):
+            server.rules.allow_from(server.front.port, [proxy.render(self, f"{option}-{index}")])
 
     def _answer_to(self, host: str) -> None:
         """Add a host name to those that the server answers to; with the first, those of the Service, too."""

@@ -1,0 +1,248 @@
+"""Through real controllers, Traefik and Contour with Envoy: people log in, machines record, searches of minutes end."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.e2e import controllers, kube, proxies
+from tests.e2e.conftest import Volumes, instance, measured
+from tests.e2e.kube import Client, Manifest
+from tests.e2e.logins import REACH, make_cookie_secret, make_tokens
+from tests.e2e.proxies import ENVOY, TRAEFIK, Proxy
+
+INGRESS, ROUTE = "aim.example.com", "route.example.com"
+"""Host names of the two ways in."""
+
+RUNS = 200
+PORTS = 4180, 43800, 43801, 53800, 53801
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A server with a login behind a controller.
+
+    Attributes:
+        proxy: the controller.
+        address: of its Service.
+        namespace: of the server.
+        client: a pod that knows the host names as the controller's.
+        credentials: of a machine.
+    """
+
+    proxy: Proxy
+    address: str
+    namespace: str
+    client: Client
+    credentials: str
+
+    @property
+    def basic(self) -> str:
+        """The credentials as a header."""
+        return "Basic " + base64.b64encode(self.credentials.encode()).decode()
+
+    def seen_from_outside(self, manifest: Manifest) -> Manifest:
+        """Give a pod the host names of the controller, and the authority of its certificate."""
+        names = {"ip": self.address, "hostnames": [INGRESS, ROUTE]}
+        trust = [{"name": name, "value": "/ca/ca.crt"} for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")]
+        container = manifest["spec"]["containers"][0]
+        container["env"] = trust
+        container["volumeMounts"].append({"name": "ca", "mountPath": "/ca"})
+        manifest["spec"]["volumes"].append({"name": "ca", "configMap": {"name": "ca"}})
+        manifest["spec"]["hostAliases"] = [names]
+        return manifest
+
+
+def certificate(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority, and a certificate of both host names that it has signed, with its key."""
+    authority, key, signed = folder / "ca.crt", folder / "tls.key", folder / "tls.crt"
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=authority", "-keyout", folder / "ca.key", "-out", authority]
+    names = ["-addext", f"subjectAltName=DNS:{INGRESS},DNS:{ROUTE}", "-addext", "basicConstraints=CA:FALSE"]
+    signing = ["-subj", f"/CN={INGRESS}", "-CA", authority, "-CAkey", folder / "ca.key", "-keyout", key, "-out", signed]
+    for options in (subject, [*signing, *names]):
+        subprocess.run([*new, *options], check=True, capture_output=True)
+    return authority, key, signed
+
+
+@pytest.fixture(scope="module")
+def definitions() -> Iterator[None]:
+    """The real custom resource definitions of the Gateway API, and Contour's."""
+    proxies.programs()
+    with controllers.defined(proxies.definitions()):
+        yield
+
+
+@pytest.fixture(scope="module", params=[TRAEFIK, ENVOY], ids=lambda proxy: proxy.name)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, volumes: Volumes, login_image: str
+) -> Iterator[Site]:
+    """A server below base paths, with an Ingress whose controller is named, a route, and runs for long searches."""
+    request.getfixturevalue("definitions")
+    proxy: Proxy = request.param
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(proxies.running(proxy))
+        home, elsewhere = stack.enter_context(kube.namespaces(2))
+        folder = tmp_path_factory.mktemp("site")
+        kube.kubectl("create", "namespace", home)
+        kube.kubectl("create", "namespace", elsewhere)
+        authority, key, signed = certificate(folder)
+        kube.kubectl("create", "configmap", "ca", "-n", elsewhere, f"--from-file={authority}")
+        kube.kubectl("create", "secret", "tls", "aim-tls", "-n", home, f"--key={key}", f"--cert={signed}")
+        make_cookie_secret(home)
+        (credentials,) = make_tokens(home, "ci")
+        content = instance(home, volumes.host_path(home), **server(proxy, login_image)) | {"createNamespace": False}
+        kube.kubectl("apply", "-f", kube.synthesized(folder, aim=content))
+        kube.ready(home, seconds=300)
+        client = Client(namespace=elsewhere)
+        started = Site(proxy=proxy, address=address, namespace=home, client=client, credentials=credentials)
+        kube.apply(started.seen_from_outside(kube.pod("client", elsewhere, ["sleep", "infinity"])))
+        kube.await_pod("client", elsewhere)
+        kube.apply(kube.writer("base", home, kube.claim_of("aim"), "--runs", RUNS, "--points", 1))
+        kube.await_runs(kube.written("base", home, seconds=600), home)
+        yield started
+
+
+def server(proxy: Proxy, image: str) -> dict[str, Any]:
+    """Its options."""
+    name = proxy.name
+    admitted = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": proxy.namespace}},
+        "podSelector": {"matchLabels": dict(proxy.labels)},
+    }
+    return {
+        "basePath": "/aim",
+        "tracking": {"basePath": "/track"},
+        "login": {
+            "image": image,
+            "passwords": {"name": "users", "key": "htpasswd"},
+            "cookieSecret": {"name": "cookies", "key": "secret"},
+        },
+        "ingress": {"host": INGRESS, "className": name.lower(), "controller": name, "tlsSecret": "aim-tls"},
+        "route": {
+            "hostnames": [ROUTE],
+            "parents": [{"name": "gateway", "namespace": proxy.namespace}],
+            "from": [admitted],
+        },
+    }
+
+
+def test_people_log_in_over_tls(site: Site) -> None:
+    """Without a login there is its page, and nothing of a run; afterwards there are the runs."""
+    user, _, token = site.credentials.partition(":")
+    said = kube.wait_for(lambda: site.client.python(LOG_IN, f"https://{INGRESS}/aim", user, token), seconds=60)
+    assert said.split() == ["403", "401", "200", "200", "secure"]
+
+
+LOG_IN = """
+import http.cookiejar, sys, urllib.error, urllib.parse, urllib.request
+url, user, password = sys.argv[1:]
+jar = http.cookiejar.CookieJar()
+opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+
+def ask(path, wanted, form=None):
+    body = form and urllib.parse.urlencode(form).encode()
+    try:
+        answer = opener.open(url + path, body, timeout=20)
+    except urllib.error.HTTPError as error:
+        answer = error
+    text = answer.read().decode(errors="replace")
+    assert wanted in text, (path, answer.status, text[:500])
+    print(answer.status)
+
+ask("/", "Log in to Aim")
+ask("/api/projects/", "")
+ask("/oauth2/sign_in", "<title>Aim</title>", {"username": user, "password": password, "rd": "/aim/"})
+ask("/api/projects/", "telemetry")
+print(*{"secure" if cookie.secure else "plain" for cookie in jar})
+"""
+"""Logs in as a browser does; prints what it was answered before, then, and afterwards."""
+
+
+@pytest.mark.parametrize("url", [f"https://{INGRESS}", f"http://{ROUTE}"])
+def test_a_long_search_gets_its_whole_answer(site: Site, url: str) -> None:
+    """A search of some 20 s, through Ingress and route alike."""
+    runs, seconds = search(site, url)
+    measured(f"a search through {site.proxy.name}, {url.partition('.')[0]}", seconds)
+    assert runs == RUNS
+    assert seconds > 16
+
+
+def search(site: Site, url: str) -> tuple[int, float]:
+    """How many runs a slow search finds, and how long it takes."""
+    query = quote("run.experiment == 'base' and sum(1 for n in range(500) if ('x' * 9999).split('x'))")
+    runs, seconds = site.client.python(SEARCH, f"{url}/aim/api/runs/search/run/?q={query}", site.basic).split()
+    return int(runs), float(seconds)
+
+
+SEARCH = """
+import re, sys, time, urllib.request
+begin = time.monotonic()
+question = urllib.request.Request(sys.argv[1], headers={"Authorization": sys.argv[2]})
+with urllib.request.urlopen(question, timeout=120) as answer:
+    runs = set(re.findall("(?<![0-9a-f])[0-9a-f]{24}(?![0-9a-f])", answer.read().decode(errors="replace")))
+print(len(runs), time.monotonic() - begin)
+"""
+
+
+@pytest.mark.parametrize("url", [f"https://{INGRESS}:443", f"http://{ROUTE}:80"])
+def test_machines_record_through_the_controller(site: Site, url: str) -> None:
+    """With a token, over HTTP and WebSocket; by TLS with the certificate checked."""
+    name = f"by-{url.partition(':')[0]}"
+    repository = f"aim://{site.credentials}@{url.partition('://')[2]}/track"
+    kube.apply(site.seen_from_outside(kube.remote_writer(name, site.client.namespace, repository)))
+    kube.await_runs(kube.written(name, site.client.namespace), site.namespace)
+
+
+def test_nobody_but_the_controller_gets_to_the_pod(site: Site) -> None:
+    """A pod beside the proxy reaches no port of it, nor does one of another namespace that has the proxy's labels."""
+    beside = Client(namespace=site.proxy.namespace, name="beside")
+    beside.start()
+    copy = kube.pod("copy", site.client.namespace, ["sleep", "infinity"])
+    copy["metadata"]["labels"] = dict(site.proxy.labels)
+    kube.apply(copy)
+    kube.await_pod("copy", site.client.namespace)
+    address = kube.server_pod(site.namespace)["status"]["podIP"]
+    for client in (beside, Client(namespace=site.client.namespace, name="copy")):
+        assert client.python(REACH, address, *PORTS) == ""
+    assert Client(namespace=site.proxy.namespace, name="proxy").python(REACH, address, *PORTS).split() == ["4180"]
+
+
+def test_the_route_is_held_to_the_rules_of_its_definition(site: Site) -> None:
+    """The API server has them: what ours would break by other time-outs is refused."""
+    route = kube.found("httproute", "aim", "-n", site.namespace)
+    (parent,) = route["status"]["parents"]
+    assert {each["type"]: each["status"] for each in parent["conditions"]}["Accepted"] == "True"
+    wrong = [{"op": "add", "path": "/spec/rules/0/timeouts", "value": {"request": "1s", "backendRequest": "2s"}}]
+    patch = ["patch", "httproute", "aim", "-n", site.namespace, "--dry-run=server", "--type=json"]
+    with pytest.raises(kube.FailedError, match="backendRequest timeout cannot be longer than request timeout"):
+        kube.kubectl(*patch, "-p", str(wrong).replace("'", '"'))
+
+
+def test_without_the_time_outs_contour_ends_a_search(site: Site) -> None:
+    """After 15 s: so what the manifests say of time-outs is what brings the whole answer."""
+    if site.proxy is not ENVOY:
+        pytest.skip("Traefik has no limit for answers")
+    rules = len(kube.found("httproute", "aim", "-n", site.namespace)["spec"]["rules"])
+    removal = ",".join(f'{{"op": "remove", "path": "/spec/rules/{rule}/timeouts"}}' for rule in range(rules))
+    kube.kubectl("patch", "httproute", "aim", "-n", site.namespace, "--type=json", "-p", f"[{removal}]")
+    kube.kubectl("annotate", "ingress", "aim", "-n", site.namespace, "projectcontour.io/response-timeout-")
+    for url in (f"https://{INGRESS}", f"http://{ROUTE}"):
+        kube.wait_for(lambda url=url: ended(site, url), seconds=120, what="an answer that is cut off")
+
+
+def ended(site: Site, url: str) -> bool:
+    """Whether a search was ended on the way; the controller may not yet have seen what was changed."""
+    try:
+        search(site, url)
+    except kube.FailedError as error:
+        return "504" in str(error)
+    return False
