@@ -17,6 +17,7 @@ def notes(server: AimServer, options: Server) -> Iterator[str]:
     """
     for url in server.routes.urls:
         yield f"people open {url}"
+    yield from _closed(options)
     if options.service.exposed:
         yield f"people open the address of Service {server.service.metadata.name}, type {options.service.type}"
     if options.login:
@@ -24,6 +25,17 @@ def notes(server: AimServer, options: Server) -> Iterator[str]:
     if options.ingress and options.ingress.tls_secret and not options.ingress.issuer:
         what = f"tls {options.ingress.tls_secret} --cert=tls.crt --key=tls.key"
         yield f"needs the certificate: {_create(server, 'secret', what)}"
+
+
+def _closed(options: Server) -> Iterator[str]:
+    """Ways in that the network rules close, as they name no pods of the proxy."""
+    proxies = {
+        "ingress": options.ingress and options.ingress.proxies,
+        "route": options.route and options.route.from_,
+    }
+    for way, admitted in proxies.items():
+        if admitted is not None and not admitted and not options.allow_from:
+            yield f"the network rules admit no proxy of server.{way}: name its pods in server.{way}.from"
 
 
 def _login_notes(server: AimServer, login: LoginOptions) -> Iterator[str]:

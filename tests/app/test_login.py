@@ -87,6 +87,8 @@ def test_synthesis_says_what_must_exist(tmp_path: Path) -> None:
     assert [line.removeprefix("a.yaml: ") for line in done.stderr.splitlines()] == [
         "people open https://aim.example.com/",
         "people open https://aim.example.net/",
+        "the network rules admit no proxy of server.ingress: name its pods in server.ingress.from",
+        "the network rules admit no proxy of server.route: name its pods in server.route.from",
         f"the provider has to know {callbacks} for aim",
         'needs: kubectl -n ml create secret generic login --from-literal=cookie="$(openssl rand -hex 16)"',
         "needs: kubectl -n ml create secret generic provider --from-literal=secret=<from the provider>",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,12 +65,14 @@ class Site:
 def certificate(folder: Path) -> tuple[Path, Path, Path]:
     """An authority, and a certificate of both host names that it has signed, with its key."""
     authority, key, signed = folder / "ca.crt", folder / "tls.key", folder / "tls.crt"
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    subject = ["-subj", "/CN=authority", "-keyout", folder / "ca.key", "-out", authority]
-    names = ["-addext", f"subjectAltName=DNS:{INGRESS},DNS:{ROUTE}", "-addext", "basicConstraints=CA:FALSE"]
-    signing = ["-subj", f"/CN={INGRESS}", "-CA", authority, "-CAkey", folder / "ca.key", "-keyout", key, "-out", signed]
-    for options in (subject, [*signing, *names]):
-        subprocess.run([*new, *options], check=True, capture_output=True)
+    new = "openssl req -x509 -newkey rsa:2048 -nodes -days 2"
+    names = f"subjectAltName=DNS:{INGRESS},DNS:{ROUTE}"
+    signing = f"-subj /CN={INGRESS} -CA ca.crt -CAkey ca.key -keyout tls.key -out tls.crt"
+    for options in (
+        "-subj /CN=authority -keyout ca.key -out ca.crt",
+        f"{signing} -addext {names} -addext basicConstraints=CA:FALSE",
+    ):
+        subprocess.run([*new.split(), *options.split()], cwd=folder, check=True, capture_output=True)
     return authority, key, signed
 
 
@@ -236,7 +239,7 @@ def test_without_the_time_outs_contour_ends_a_search(site: Site) -> None:
     kube.kubectl("patch", "httproute", "aim", "-n", site.namespace, "--type=json", "-p", f"[{removal}]")
     kube.kubectl("annotate", "ingress", "aim", "-n", site.namespace, "projectcontour.io/response-timeout-")
     for url in (f"https://{INGRESS}", f"http://{ROUTE}"):
-        kube.wait_for(lambda url=url: ended(site, url), seconds=120, what="an answer that is cut off")
+        kube.wait_for(functools.partial(ended, site, url), seconds=120, what="an answer that is cut off")
 
 
 def ended(site: Site, url: str) -> bool:
