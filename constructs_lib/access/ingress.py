@@ -96,23 +96,28 @@ class IngressOptions:
         check_peers("from", self.from_)
         check_annotations("annotations", self.annotations)
 
+    def annotations_for(self, *, service: str, backends: Sequence[Backend], health: str) -> Mapping[str, str]:
+        """Make the annotations of the Ingress: those of its controller, of its issuer, and its own.
+
+        Args:
+            service: name of the Service behind.
+            backends: its paths.
+            health: a path that answers 200 without a login.
+        """
+        paths = ",".join(backend.path for backend in backends)
+        known = facts_of(self.controller).annotations_for(service=service, health=health, paths=paths)
+        return dict(sorted({**known, **self._issuer_annotation(), **self.annotations}.items()))
+
     def render(
-        self,
-        scope: Construct,
-        *,
-        metadata: cdk8s.ApiObjectMetadata,
-        service: str,
-        backends: Sequence[Backend],
-        health: str,
+        self, scope: Construct, *, metadata: cdk8s.ApiObjectMetadata, service: str, backends: Sequence[Backend]
     ) -> cdk8s.ApiObject:
         """Make the Ingress.
 
         Args:
             scope: where it is made.
-            metadata: of it; the annotations are added.
+            metadata: of it, with `annotations_for`.
             service: name of the Service behind.
             backends: paths, and the ports of the Service that they lead to.
-            health: a path that answers 200 without a login.
         """
         spec: dict[str, object] = {"ingressClassName": self.class_name} if self.class_name else {}
         paths = [_path(service, backend) for backend in backends]
@@ -120,13 +125,7 @@ class IngressOptions:
         if self.tls:
             secret = self.tls_secret or (f"{metadata.name}-tls" if self.issuer else None)
             spec["tls"] = [{"hosts": self.hosts, **({"secretName": secret} if secret else {})}]
-        made = plain_object(scope, "Ingress", "networking.k8s.io/v1", "Ingress", metadata=metadata, spec=spec)
-        known = facts_of(self.controller).annotations_for(
-            service=service, health=health, paths=",".join(backend.path for backend in backends)
-        )
-        for name, value in sorted({**known, **self._issuer_annotation(), **self.annotations}.items()):
-            made.metadata.add_annotation(name, value)
-        return made
+        return plain_object(scope, "Ingress", "networking.k8s.io/v1", "Ingress", metadata=metadata, spec=spec)
 
     def _issuer_annotation(self) -> Mapping[str, str]:
         """Source: https://cert-manager.io/docs/usage/ingress/."""

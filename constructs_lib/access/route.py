@@ -76,7 +76,7 @@ class RouteOptions:
 
         Args:
             scope: where it is made.
-            metadata: of it; the annotations are added.
+            metadata: of it, with `annotations`.
             service: name of the Service behind.
             backends: paths, and the ports of the Service that they lead to.
         """
@@ -86,10 +86,7 @@ class RouteOptions:
             "rules": [_rule(service, backend) for backend in backends],
         }
         kind = "gateway.networking.k8s.io/v1"
-        made = plain_object(scope, "HTTPRoute", kind, "HTTPRoute", metadata=metadata, spec=spec)
-        for name, value in sorted(self.annotations.items()):
-            made.metadata.add_annotation(name, value)
-        return made
+        return plain_object(scope, "HTTPRoute", kind, "HTTPRoute", metadata=metadata, spec=spec)
 
 
 def _rule(service: str, backend: Backend) -> dict[str, object]:

@@ -52,30 +52,26 @@ class Routes(Construct):
 
     def add_ingress(self, options: IngressOptions, tracking: AimTracking | None) -> cdk8s.ApiObject:
         """Make the Ingress, and what its controller wants beside it."""
-        server, plan = self._server, self._server.plan
+        server, plan, backends = self._server, self._server.plan, self._backends(tracking)
         health = "/ping" if plan.options.login else f"{plan.options.base_path}/"
-        made = options.render(
-            self,
-            metadata=server.metadata(plan.name, {}),
-            service=plan.service,
-            backends=self._backends(tracking),
-            health=health,
-        )
+        annotations = options.annotations_for(service=plan.service, backends=backends, health=health)
+        metadata = server.metadata(plan.name, annotations)
+        made = options.render(self, metadata=metadata, service=plan.service, backends=backends)
         if options.controller == "GCE":
             self._add_backend_config()
         self._open("ingress.host", options.hosts, options.proxies, people=[options.host], tls=options.tls)
-        take(self, self._entries("Ingress"))
+        take(self, self._entries("Ingress"), owner=self)
         return made
 
     def add_route(self, options: RouteOptions, tracking: AimTracking | None) -> cdk8s.ApiObject:
         """Make the HTTPRoute."""
-        plan, login = self._server.plan, self._server.plan.options.login
-        metadata = self._server.metadata(plan.name, {})
+        server, plan, login = self._server, self._server.plan, self._server.plan.options.login
+        metadata = server.metadata(plan.name, options.annotations)
         made = options.render(self, metadata=metadata, service=plan.service, backends=self._backends(tracking))
         tls = not (login and login.allow_plain_http)  # the Gateway has it: the route cannot see
         hosts = options.hostnames
         self._open("route.hostnames", hosts, options.from_, people=hosts, tls=tls)
-        take(self, self._entries("HTTPRoute"))
+        take(self, self._entries("HTTPRoute"), owner=self)
         return made
 
     def _add_backend_config(self) -> None:
@@ -83,7 +79,7 @@ class Routes(Construct):
         port = server.front.port if plan.options.login else None
         render_backend_config(self, metadata=server.metadata(plan.name, {}), login_port=port)
         annotate_service(server.service, plan.name, own=plan.options.service.annotations)
-        take(self, self._entries(BACKEND_CONFIG))
+        take(self, self._entries(BACKEND_CONFIG), owner=self)
 
     def _entries(self, kind: str) -> list[Entry]:
         return [Entry(kind=kind, place=self._server.place, name=self._server.plan.name, option="name")]

@@ -23,7 +23,8 @@ from tests.e2e.proxies import ENVOY, TRAEFIK, Proxy
 INGRESS, ROUTE = "aim.example.com", "route.example.com"
 """Host names of the two ways in."""
 
-RUNS = 200
+RUNS, EXPERIMENT = 200, "unannounced"
+ATTACKER = (kube.ROOT / "tests/e2e/attacker.py").read_text(encoding="utf-8")
 PORTS = 4180, 43800, 43801, 53800, 53801
 
 
@@ -109,8 +110,8 @@ def site(
         started = Site(proxy=proxy, address=address, namespace=home, client=client, credentials=credentials)
         kube.apply(started.seen_from_outside(kube.pod("client", elsewhere, ["sleep", "infinity"])))
         kube.await_pod("client", elsewhere)
-        kube.apply(kube.writer("base", home, kube.claim_of("aim"), "--runs", RUNS, "--points", 1))
-        kube.await_runs(kube.written("base", home, seconds=600), home)
+        kube.apply(kube.writer(EXPERIMENT, home, kube.claim_of("aim"), "--runs", RUNS, "--points", 1))
+        kube.await_runs(kube.written(EXPERIMENT, home, seconds=600), home)
         yield started
 
 
@@ -181,7 +182,7 @@ def test_a_long_search_gets_its_whole_answer(site: Site, url: str) -> None:
 
 def search(site: Site, url: str) -> tuple[int, float]:
     """How many runs a slow search finds, and how long it takes."""
-    query = quote("run.experiment == 'base' and sum(1 for n in range(500) if ('x' * 9999).split('x'))")
+    query = quote(f"run.experiment == '{EXPERIMENT}' and sum(1 for n in range(500) if ('x' * 9999).split('x'))")
     runs, seconds = site.client.python(SEARCH, f"{url}/aim/api/runs/search/run/?q={query}", site.basic).split()
     return int(runs), float(seconds)
 
@@ -203,6 +204,21 @@ def test_machines_record_through_the_controller(site: Site, url: str) -> None:
     repository = f"aim://{site.credentials}@{url.partition('://')[2]}/track"
     kube.apply(site.seen_from_outside(kube.remote_writer(name, site.client.namespace, repository)))
     kube.await_runs(kube.written(name, site.client.namespace), site.namespace)
+
+
+def test_nothing_is_told_without_a_login(site: Site) -> None:
+    """Through Ingress and route, and past the controller from the server's own namespace, whatever is asked and how."""
+    beside = Client(namespace=site.namespace, name="beside")
+    beside.start()
+    service = f"aim.{site.namespace}.svc"
+    for client, *where in (
+        (site.client, site.address, INGRESS),
+        (site.client, site.address, ROUTE),
+        (beside, service, service),
+    ):
+        assert client.python(ATTACKER, *where, EXPERIMENT, seconds=300) == "", where
+        # the same requests with credentials: those of them that find something could have been told
+        assert "GET /aim/api/runs/search" in client.python(ATTACKER, *where, EXPERIMENT, site.basic, seconds=300)
 
 
 def test_nobody_but_the_controller_gets_to_the_pod(site: Site) -> None:

@@ -75,7 +75,7 @@ def test_a_pod_with_a_login(folder: Path, volumes: Volumes, login_image: str) ->
         assert here.python(REACH, address, 4180, 43800, 43801, 53800, 53801).split() == ["4180"]
         with pytest.raises(kube.FailedError, match="timed out"):
             there.get(url, seconds=3)
-        inside = kube.kubectl("exec", "-n", home, "deployment/aim", "--", "python3", "-c", LISTENING)
+        inside = kube.kubectl("exec", "-n", home, "deployment/aim", "-c", "aim", "--", "python3", "-c", LISTENING)
         listening = dict(line.split() for line in inside.splitlines())
         assert (listening["43800"], listening["53800"], listening["4180"]) == ("loopback", "loopback", "every")
         kube.assert_unchanged(folder / "dist")
