@@ -6,6 +6,7 @@ import base64
 import contextlib
 import functools
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.e2e.proxies import ENVOY, TRAEFIK, Proxy
 INGRESS, ROUTE = "aim.example.com", "route.example.com"
 """Host names of the two ways in."""
 
-RUNS, EXPERIMENT = 200, "unannounced"
+RUNS, EXPERIMENT, SECONDS = 20, "unannounced", 22
 ATTACKER = (kube.ROOT / "tests/e2e/attacker.py").read_text(encoding="utf-8")
 PORTS = 4180, 43800, 43801, 53800, 53801
 
@@ -38,6 +39,7 @@ class Site:
         namespace: of the server.
         client: a pod that knows the host names as the controller's.
         credentials: of a machine.
+        volumes: to halt its processes.
     """
 
     proxy: Proxy
@@ -45,6 +47,7 @@ class Site:
     namespace: str
     client: Client
     credentials: str
+    volumes: Volumes
 
     @property
     def basic(self) -> str:
@@ -93,12 +96,12 @@ def site(
     request.getfixturevalue("definitions")
     proxy: Proxy = request.param
     with contextlib.ExitStack() as stack:
-        address = stack.enter_context(proxies.running(proxy))
-        home, elsewhere = stack.enter_context(kube.namespaces(2))
         folder = tmp_path_factory.mktemp("site")
+        authority, key, signed = certificate(folder)
+        address = stack.enter_context(proxies.running(proxy, key, signed))
+        home, elsewhere = stack.enter_context(kube.namespaces(2))
         kube.kubectl("create", "namespace", home)
         kube.kubectl("create", "namespace", elsewhere)
-        authority, key, signed = certificate(folder)
         kube.kubectl("create", "configmap", "ca", "-n", elsewhere, f"--from-file={authority}")
         kube.kubectl("create", "secret", "tls", "aim-tls", "-n", home, f"--key={key}", f"--cert={signed}")
         make_cookie_secret(home)
@@ -107,7 +110,9 @@ def site(
         kube.kubectl("apply", "-f", kube.synthesized(folder, aim=content))
         kube.ready(home, seconds=300)
         client = Client(namespace=elsewhere)
-        started = Site(proxy=proxy, address=address, namespace=home, client=client, credentials=credentials)
+        started = Site(
+            proxy=proxy, address=address, namespace=home, client=client, credentials=credentials, volumes=volumes
+        )
         kube.apply(started.seen_from_outside(kube.pod("client", elsewhere, ["sleep", "infinity"])))
         kube.await_pod("client", elsewhere)
         kube.apply(kube.writer(EXPERIMENT, home, kube.claim_of("aim"), "--runs", RUNS, "--points", 1))
@@ -171,29 +176,40 @@ print(*{"secure" if cookie.secure else "plain" for cookie in jar})
 """Logs in as a browser does; prints what it was answered before, then, and afterwards."""
 
 
-@pytest.mark.parametrize("url", [f"https://{INGRESS}", f"http://{ROUTE}"])
+@pytest.mark.parametrize("url", [f"https://{INGRESS}", f"https://{ROUTE}"])
 def test_a_long_search_gets_its_whole_answer(site: Site, url: str) -> None:
     """A search of some 20 s, through Ingress and route alike."""
-    runs, seconds = search(site, url)
+    found, seconds = search(site, url)
     measured(f"a search through {site.proxy.name}, {url.partition('.')[0]}", seconds)
-    assert runs == RUNS
-    assert seconds > 16
+    assert found >= RUNS  # each of them names it
+    assert seconds > 15
 
 
 def search(site: Site, url: str) -> tuple[int, float]:
-    """How many runs a slow search finds, and how long it takes."""
-    query = quote(f"run.experiment == '{EXPERIMENT}' and sum(1 for n in range(500) if ('x' * 9999).split('x'))")
-    runs, seconds = site.client.python(SEARCH, f"{url}/aim/api/runs/search/run/?q={query}", site.basic).split()
-    return int(runs), float(seconds)
+    """How often a search of some 20 s names the experiment of the runs, and how long it takes.
+
+    Aim stands still meanwhile: how long a search takes by itself depends on the machine.
+    """
+    where = f"{url}/aim/api/runs/search/run/?q={quote(f'run.experiment == {EXPERIMENT!r}')}"
+    pod = kube.server_pod(site.namespace)
+    with site.client.running(SEARCH, where, site.basic, EXPERIMENT) as asking:
+        site.volumes.signal(pod, "43800", "STOP")
+        time.sleep(SECONDS)
+        site.volumes.signal(pod, "43800", "CONT")
+        said, errors = asking.communicate(timeout=60)
+    if asking.returncode:
+        raise kube.FailedError(errors)
+    found, seconds = said.split()
+    return int(found), float(seconds)
 
 
 SEARCH = """
-import re, sys, time, urllib.request
+import sys, time, urllib.request
+time.sleep(3)  # until Aim stands still
 begin = time.monotonic()
 question = urllib.request.Request(sys.argv[1], headers={"Authorization": sys.argv[2]})
 with urllib.request.urlopen(question, timeout=120) as answer:
-    runs = set(re.findall("(?<![0-9a-f])[0-9a-f]{24}(?![0-9a-f])", answer.read().decode(errors="replace")))
-print(len(runs), time.monotonic() - begin)
+    print(answer.read().count(sys.argv[3].encode()), time.monotonic() - begin)
 """
 
 
@@ -254,7 +270,7 @@ def test_without_the_time_outs_contour_ends_a_search(site: Site) -> None:
     removal = ",".join(f'{{"op": "remove", "path": "/spec/rules/{rule}/timeouts"}}' for rule in range(rules))
     kube.kubectl("patch", "httproute", "aim", "-n", site.namespace, "--type=json", "-p", f"[{removal}]")
     kube.kubectl("annotate", "ingress", "aim", "-n", site.namespace, "projectcontour.io/response-timeout-")
-    for url in (f"https://{INGRESS}", f"http://{ROUTE}"):
+    for url in (f"https://{INGRESS}", f"https://{ROUTE}"):
         kube.wait_for(functools.partial(ended, site, url), seconds=120, what="an answer that is cut off")
 
 

@@ -119,13 +119,15 @@ def definitions() -> list[Path]:
 
 
 @contextlib.contextmanager
-def running(proxy: Proxy) -> Iterator[str]:
-    """Run a controller with its classes and a Gateway; yields the address of its Service, for ports 80 and 443."""
+def running(proxy: Proxy, key: Path, certificate: Path) -> Iterator[str]:
+    """Run a controller with its classes, and a Gateway that has a certificate; yields the address of its Service."""
     folder, namespace = programs(), proxy.namespace
     if kube.found("namespaces", f"--field-selector=metadata.name={namespace}")["items"]:
         skip(f"the cluster has a namespace {namespace}, which may be that of a controller in use")
     try:
         kube.apply(*_account(proxy), *_classes(proxy))
+        tls = [f"--key={key}", f"--cert={certificate}"]
+        kube.kubectl("create", "secret", "tls", "gateway", "-n", namespace, *tls)
         kube.apply(_gateway(proxy), _pod(proxy, folder), _service(proxy))
         kube.await_pod("proxy", namespace)
         yield str(kube.found("service", "proxy", "-n", namespace)["spec"]["clusterIP"])
@@ -155,9 +157,19 @@ def _classes(proxy: Proxy) -> list[Manifest]:
 
 
 def _gateway(proxy: Proxy) -> Manifest:
-    plain, _ = proxy.listeners
-    every = {"namespaces": {"from": "All"}}
-    listeners = [{"name": "http", "protocol": "HTTP", "port": plain, "allowedRoutes": every}]
+    plain, encrypted = proxy.listeners
+    admitted = {"allowedRoutes": {"namespaces": {"from": "All"}}}
+    listeners = [
+        {"name": "http", "protocol": "HTTP", "port": plain, **admitted},
+        # Contour serves an Ingress by TLS only where its Gateway has such a listener
+        {
+            "name": "https",
+            "protocol": "HTTPS",
+            "port": encrypted,
+            "tls": {"certificateRefs": [{"name": "gateway"}]},
+            **admitted,
+        },
+    ]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "Gateway",
