@@ -193,9 +193,9 @@ def search(site: Site, url: str) -> tuple[int, float]:
     where = f"{url}/aim/api/runs/search/run/?q={quote(f'run.experiment == {EXPERIMENT!r}')}"
     pod = kube.server_pod(site.namespace)
     with site.client.running(SEARCH, where, site.basic, EXPERIMENT) as asking:
-        site.volumes.signal(pod, "43800", "STOP")
+        site.volumes.signal(pod, "host", "STOP")
         time.sleep(SECONDS)
-        site.volumes.signal(pod, "43800", "CONT")
+        site.volumes.signal(pod, "host", "CONT")
         said, errors = asking.communicate(timeout=60)
     if asking.returncode:
         raise kube.FailedError(errors)
