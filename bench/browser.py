@@ -16,7 +16,7 @@ from tests.supervisor.chromium import chromium
 
 RUNS, FEW = int(os.environ.get("RUNS") or 2000), 20
 TURNS = 5
-PAGES = {"/": "Runs", "/runs": "run {last}"}
+PAGES = {"/": "Total runs: {runs}", "/runs": "run {last}"}
 """What is shown once the page has what it is about."""
 
 
@@ -33,7 +33,7 @@ def shown(browser: Browser, path: str, text: str) -> float:
 def measure(server: Pod, runs: int) -> dict[str, float]:
     """Medians of some visits of each page; the first one of all warms up the browser."""
     with chromium(server.network) as browser:
-        texts = {path: text.format(last=runs - 1) for path, text in PAGES.items()}
+        texts = {path: text.format(runs=runs, last=runs - 1) for path, text in PAGES.items()}
         shown(browser, "/runs", texts["/runs"])
         visits = {path: [shown(browser, path, text) for _ in range(TURNS)] for path, text in texts.items()}
     return {path: statistics.median(seconds) for path, seconds in visits.items()}
