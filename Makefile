@@ -6,7 +6,7 @@
 #   make diff [AGAINST=revision|cluster] [MARKDOWN=1]    what they would change, and what cannot be applied or loses something
 #   make login USERS="ann" TOKENS="train" [NAMESPACE=aim] [SECRET=aim-users]   Secrets of a login, to standard output
 #   make restore INSTANCE=name [SNAPSHOT=id] [INTO=claim] [RUN=hash]   prints the Job that brings a copy back
-#   make test [WORKERS=2]                             everything but lint, with the coverage of all but the supervisor
+#   make test [WORKERS=2] [LONG=1]                     everything but lint, with the coverage of all but the supervisor
 #   make compat [PYTHON=...] [RESOLUTION=highest]     the tests that run no pod, with the lowest or newest dependencies
 #   make lint                                         ruff, import-linter, mypy, hadolint, shellcheck
 #   make audit                                        checkov and kube-score: nothing found but what is answered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bench import login, recording, restart, scale, serving, synthesis
+from bench import backup, login, recording, restart, scale, serving, synthesis
 
 if not os.environ.get("RUNS"):  # otherwise, a store of so many runs is all that is asked for
     synthesis.main()
@@ -12,6 +12,7 @@ if not os.environ.get("RUNS"):  # otherwise, a store of so many runs is all that
     recording.main()
     login.main()
 scale.main()
+backup.main()
 if os.environ.get("KUBECONFIG"):
     restart.main()
 else:

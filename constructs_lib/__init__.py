@@ -27,6 +27,8 @@ from constructs_lib.pods.scheduling import HostAlias, Toleration
 from constructs_lib.pods.security import harden, pod_security_context
 from constructs_lib.pods.supervisor_configmap import SupervisorSource
 from constructs_lib.recording.attach import attach
+from constructs_lib.server.alerts import AlertOptions
+from constructs_lib.server.dashboard import DashboardOptions
 from constructs_lib.server.metrics import MetricsOptions
 from constructs_lib.server.server import AimServer
 from constructs_lib.server.server_options import (
@@ -68,10 +70,12 @@ __all__ = [
     "AimServer",
     "AimStorage",
     "AimTracking",
+    "AlertOptions",
     "BackupOptions",
     "BackupTarget",
     "BackupVolume",
     "CsiVolume",
+    "DashboardOptions",
     "Destination",
     "DrillOptions",
     "DynamicVolume",

@@ -23,7 +23,7 @@ from constructs_lib import (
     ParentRef,
     RouteOptions,
 )
-from constructs_lib.supervisor.staging import BACKUP
+from constructs_lib.supervisor.notes import BACKUP
 from constructs_lib.supervisor.volume import LOCK
 from tests.harness.building import aim_server, storage
 from tests.harness.logins import by_password

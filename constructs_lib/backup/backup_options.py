@@ -69,7 +69,8 @@ class BackupOptions(PodOptions):
     keep: Retention = DEFAULT_RETENTION
     """Which copies to keep. Default: those of 7 days, 5 weeks and 12 months, and the newest 3."""
     check_percent: Annotated[int, Interval(ge=1, le=100)] = 5
-    """Share of the stored data that is read back after each copy, picked at random. Default: 5."""
+    """Share of the stored data that is read back after each copy, another one each time: with 5, all of it is read back
+    in twenty copies. Default: 5."""
     deadline_seconds: Seconds = 6 * 3600
     """Seconds after which a copy or a drill is ended as failed. Default: 21600, six hours."""
     successful_jobs_history_limit: Count = 3

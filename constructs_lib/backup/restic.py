@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from constructs_lib.errors import check_whole, require
 from constructs_lib.options import Count, check_bounds
 from constructs_lib.pods.pod import MOUNT_PATH
-from constructs_lib.supervisor.staging import COPY
+from constructs_lib.supervisor.staging import COPY, SUMMARY
+from constructs_lib.supervisor.underway import TOUCH_SECONDS, UNDERWAY
 
 RESTIC_IMAGE = "docker.io/restic/restic:0.18.1"
 
@@ -25,12 +26,15 @@ _PRELUDE = """\
 set -eu
 child=
 run() {{ restic {flags} "$@" & child=$!; wait "$child"; }}
-trap 'kill -TERM "$child"; wait "$child"; exit 143' TERM
+trap '[ -z "$child" ] || {{ kill -TERM "$child"; wait "$child"; }}; exit 143' TERM
 """
 
 _BACKUP = """\
 # makes the repository where there is none; one that cannot be opened is never replaced
-reason=$(run cat config 2>&1 >/dev/null) || run init || {{ echo "$reason" >&2; exit 1; }}
+reason=$(run cat config 2>&1 >/dev/null) || run init || {{
+    echo "cannot open the repository, or make it: $reason" | tr '\\n' ' ' >&2
+    exit 1
+}}
 run unlock
 cd {copy}
 run backup --host {name} --tag {tag} --ignore-inode --ignore-ctime .
@@ -43,7 +47,9 @@ while [ -n "$(run --quiet list locks --no-lock)" ] && [ "$waited" -lt 40 ]; do
     waited=$((waited + 1))
 done
 run forget --host {name} --tag {tag} --group-by host,tags {keep} --prune
-run check --read-data-subset {percent}%
+# another part of the data each time, so that all of it is read back by and by
+number=$(sed -n 's/.*"number": \\([0-9]*\\).*/\\1/p' {summary})
+run check --read-data-subset "$((number % {parts} + 1))/{parts}"
 """
 
 _OF_ONE_RUN = (
@@ -54,6 +60,14 @@ _OF_ONE_RUN = (
 # what a killed `forget` has left locked can be read all the same
 _RESTORE = """\
 run restore --no-lock --host {name} --tag {tag} --target {target} {only}{snapshot}
+"""
+
+# a server that starts meanwhile waits for as long as the file is touched, and for no restore that has failed
+_TOUCH = """\
+file={file}
+while sleep {seconds}; do touch "$file"; done &
+beat=$!
+trap 'code=$?; kill "$beat"; [ "$code" -eq 0 ] || rm -f "$file"; exit "$code"' EXIT
 """
 
 
@@ -92,12 +106,12 @@ def backup_script(*, name: str, flags: Sequence[str], keep: Retention, percent: 
         name: of the instance, which its copies are found by.
         flags: of every command, such as those of a certificate.
         keep: which copies are kept.
-        percent: share of the data that is read back.
+        percent: share of the data that is read back; all of it is, in as many copies as it takes.
     """
     check_whole("check_percent", percent, low=1, high=100)
-    copy = shlex.quote(f"{MOUNT_PATH}/{COPY}")
-    script = _BACKUP.format(copy=copy, name=name, tag=TAG, keep=shlex.join(keep.flags), percent=percent)
-    return _prelude(flags) + script
+    copy = f"{MOUNT_PATH}/{COPY}"
+    words = {"copy": shlex.quote(copy), "summary": shlex.quote(f"{copy}/{SUMMARY}"), "parts": -(-100 // percent)}
+    return _prelude(flags) + _BACKUP.format(name=name, tag=TAG, keep=shlex.join(keep.flags), **words)
 
 
 def restore_script(*, name: str, flags: Sequence[str], snapshot: str, target: str, run: str | None = None) -> str:
@@ -112,8 +126,10 @@ def restore_script(*, name: str, flags: Sequence[str], snapshot: str, target: st
     """
     parts = [part.format(run=run) for part in _OF_ONE_RUN] if run else []
     only = "".join(f"--include {part} " for part in parts)
+    whole_store = target.startswith(f"{MOUNT_PATH}/") and not run
+    touch = _TOUCH.format(file=shlex.quote(f"{MOUNT_PATH}/{UNDERWAY}"), seconds=TOUCH_SECONDS) if whole_store else ""
     words = {"name": name, "tag": TAG, "target": shlex.quote(target), "snapshot": shlex.quote(snapshot), "only": only}
-    return _prelude(flags) + _RESTORE.format(**words)
+    return _prelude(flags) + touch + _RESTORE.format(**words)
 
 
 def _prelude(flags: Sequence[str]) -> str:

@@ -28,12 +28,12 @@ from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.recording.connect import connect
 from constructs_lib.registry import check_free, take
 from constructs_lib.server.front import Front
-from constructs_lib.server.metrics import admit_metrics, make_pod_monitor
+from constructs_lib.server.metrics import Metrics, MetricsOptions
 from constructs_lib.server.parts import ServerParts
 from constructs_lib.server.plan import resolve
 from constructs_lib.server.routes import Routes
 from constructs_lib.server.server_options import DEFAULT_SERVER, DEFAULT_TRACKING, ServerOptions, TrackingOptions
-from constructs_lib.server.tracking import AimTracking
+from constructs_lib.server.tracking import TRACKING_HEALTH_PORT, AimTracking
 from constructs_lib.storage.storage import AimStorage
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
@@ -120,6 +120,7 @@ class AimServer(Construct):
         metadata = self._metadata(plan.config_map)
         self.supervisor = Supervisor(self, "Supervisor", source=options.supervisor, metadata=metadata)
         self.login = self._make_login()
+        self._metrics: Metrics | None = None
         self._make_pod()
         self._make_access()
         self._parts = self._make_parts()
@@ -147,6 +148,8 @@ class AimServer(Construct):
             taken = {each.port for each in self.service.ports}
             require(options.port not in taken, "port", options.port, "write another one: it is the web server's")
         self.tracking = AimTracking(self, "Tracking", server=self._parts, options=options)
+        if self._metrics:
+            self._metrics.admit(TRACKING_HEALTH_PORT)
         return self.tracking
 
     def expose_via_ingress(self, options: IngressOptions) -> cdk8s.ApiObject:
@@ -280,9 +283,14 @@ class AimServer(Construct):
         if login and login.oidc:
             self._reach(login.oidc)
         if plan.options.metrics:
-            metadata = self._metadata(plan.deployment)
-            admit_metrics(self, options=plan.options.metrics, rules=self._rules, port=plan.role.health_port)
-            make_pod_monitor(self, options=plan.options.metrics, metadata=metadata, selector=self._selector)
+            self._metrics = self._make_metrics(plan.options.metrics)
+
+    def _make_metrics(self, options: MetricsOptions) -> Metrics:
+        plan = self._plan
+        metrics = Metrics(self, "Metrics", options=options, rules=self._rules, selector=self._selector)
+        metrics.admit(plan.role.health_port)
+        metrics.make_objects(plan.name, plan.deployment, self._metadata)
+        return metrics
 
     def _reach(self, provider: OidcOptions) -> None:
         """Let the pod ask the provider of a login."""

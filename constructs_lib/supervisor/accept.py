@@ -13,7 +13,9 @@ from . import Refusal, say
 from .child import report
 from .patches.indexing import protect_index
 from .patches.stores import open_stores_in_one_thread
+from .patches.tracking import REFUSALS
 from .patches.tracking_requests import application
+from .refused import reporter
 from .repository import is_complete
 from .sockets import bind
 from .web import configuration, prepare_environment, run_server
@@ -36,7 +38,8 @@ def accept(options: argparse.Namespace) -> None:
         raise
     say(f"taking runs for {options.repository} on port {options.port}")
     report(options.report_fd, serving=True)
-    run_server(config, sockets)
+    tell = reporter(REFUSALS.counts, lambda refused: report(options.report_fd, refused=refused))
+    run_server(config, sockets, tell)
 
 
 def _application(options: argparse.Namespace) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 
 from . import Refusal, say
 from .child import command_of
-from .finishing import LAST_DRILL, conclude, note, read_json
+from .finishing import conclude
+from .notes import LAST_DRILL, note, read_json
 from .staging import SUMMARY, listed_runs
 
 

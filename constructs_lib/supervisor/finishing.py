@@ -1,19 +1,14 @@
-"""Notes on the volume what a backup or a drill has come to, for the metrics of the server beside it."""
+"""Ends a backup: notes its success, and says how it ended."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import time
 from pathlib import Path
-from typing import Any
 
 from . import Refusal, say
-from .staging import BACKUP, COPY, SUMMARY, discard
-
-LAST_BACKUP = f"{BACKUP}/last-backup.json"
-LAST_DRILL = f"{BACKUP}/last-drill.json"
+from .notes import LAST_BACKUP, note, read_json
+from .staging import COPY, SUMMARY, discard
 
 _TERMINATION_MESSAGE = Path("/dev/termination-log")
 """What `kubectl describe pod` shows of a container that has ended; the kubelet makes the file."""
@@ -29,25 +24,9 @@ def finish(options: argparse.Namespace) -> None:
     summary = read_json(volume / COPY / SUMMARY)
     if not summary:
         raise Refusal(f"{volume / COPY} has no {SUMMARY}: the copy was removed by another backup; run one at a time")
-    note(volume / LAST_BACKUP, made=summary["made"], runs=summary["runs"])
+    note(volume / LAST_BACKUP, made=summary["made"], runs=summary["runs"], number=summary.get("number", 0) + 1)
     discard(volume / COPY)
     conclude(f"copied {summary['runs']} runs, {summary['in_progress']} of them in progress")
-
-
-def note(path: Path, **values: Any) -> None:
-    """Write a file of JSON, at once."""
-    path.parent.mkdir(exist_ok=True)
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps({"finished": time.time(), **values}) + "\n", encoding="utf-8")
-    fresh.replace(path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A file of JSON; empty where there is none, or half of one."""
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def conclude(text: str) -> None:

@@ -20,6 +20,7 @@ from .index import index
 from .patches import check_version
 from .patches.indexing import protect_index
 from .patches.stores import open_stores_in_one_thread
+from .refused import reporter
 from .repository import prepare
 from .sockets import bind
 from .web import configuration, drain_seconds, prepare_environment, run_server, web_application
@@ -131,18 +132,28 @@ class Host:
         index(
             self.volume,
             ready=lambda: os.write(told, b"r"),
-            progress=lambda status: self._say(index=str(status), runs=status.metrics),
+            progress=lambda status: self._say(
+                index=str(status), runs=status.metrics, waiting_since=status.waiting_since
+            ),
             stopping=stopping,
         )
 
     def _start_worker(self, slot: int, sockets: list[Any]) -> None:
         self.heartbeats.beat(slot)
-        beat = self.heartbeats.beat
-        member = self.family.fork("worker", lambda: run_server(self.config, sockets, lambda: beat(slot)))
+        member = self.family.fork("worker", lambda: self._work(slot, sockets))
         if not self.workers:
             say(f"serving {self.volume} on port {self.options.port}")
             self._say(serving=True)
         self.workers[member] = slot
+
+    def _work(self, slot: int, sockets: list[Any]) -> None:
+        tell = reporter(self.config.app.counts, lambda refused: self._say(refused=refused))
+
+        def each_second() -> None:
+            self.heartbeats.beat(slot)
+            tell()
+
+        run_server(self.config, sockets, each_second)
 
     def _watch(self) -> None:
         self._check_ends(self.family.wait(1))

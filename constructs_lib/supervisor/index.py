@@ -56,8 +56,10 @@ class Status:
         text: what it is busy with, or kept from; empty while every run is indexed.
         runs: in the repository.
         running: of them, being written.
-        waiting: of them, yet to be indexed, where these are more than some.
+        waiting: of them, yet to be indexed.
         unreadable: of them, that cannot be read.
+        waiting_since: when the one of them that waits longest was seen to have changed; 0 where none waits.
+        changed: when a change was indexed last; 0 for never.
     """
 
     text: str = ""
@@ -65,12 +67,19 @@ class Status:
     running: int = 0
     waiting: int = 0
     unreadable: int = 0
+    waiting_since: float = 0
+    changed: float = 0
 
     @property
-    def metrics(self) -> dict[str, int]:
+    def metrics(self) -> dict[str, float]:
         """The numbers, by the names of their metrics."""
-        names = {"aim_runs": self.runs, "aim_runs_running": self.running}
-        return {**names, "aim_runs_waiting": self.waiting, "aim_runs_unreadable": self.unreadable}
+        return {
+            "aim_runs": self.runs,
+            "aim_runs_running": self.running,
+            "aim_runs_waiting": self.waiting,
+            "aim_runs_unreadable": self.unreadable,
+            **({"aim_index_changed_timestamp_seconds": self.changed} if self.changed else {}),
+        }
 
     def __str__(self) -> str:
         """One line for the health pages."""
@@ -110,6 +119,8 @@ class Indexer(threading.Thread):
         self._index, self._lost, self._runs = Index(repository), LostRuns(repository), Runs(repository)
         self._indexed: dict[str, str] = {}
         self._failures: dict[str, int] = {}
+        self._waiting: dict[str, float] = {}
+        self._changed = 0.0
         self._status: Status | None = None
         self._is_loaded = self._is_complete = self._is_kept_busy = False
         self._closed_lost = self._read = float("-inf")
@@ -216,13 +227,14 @@ class Indexer(threading.Thread):
             self._runs.looked(run, checksum)
             if checksum != self._indexed.get(run):
                 found.append((run, checksum))
+                self._waiting.setdefault(run, time.time())
         return found
 
     def _update(self, outdated: list[tuple[str, str]]) -> None:
         """Index runs; in slices, or nothing else could write the index meanwhile."""
         while outdated and not self._stopping.is_set():
             if len(outdated) > _MANY:
-                self._report(f"indexing {len(outdated)} runs", waiting=len(outdated))
+                self._report(f"indexing {len(outdated)} runs")
             with self._index.opened(_LOCK_SECONDS) as container:
                 end = time.monotonic() + _SLICE_SECONDS
                 while outdated and time.monotonic() < end:
@@ -239,7 +251,8 @@ class Indexer(threading.Thread):
                 say(f"run {run} cannot be read, and is not indexed: {reason(error)}")
             return
         container.commit(writes)
-        self._indexed[run] = checksum
+        self._indexed[run], self._changed = checksum, time.time()
+        self._waiting.pop(run, None)
         if self._failures.pop(run, 0) >= _UNREADABLE_AFTER:
             say(f"run {run} can be read again")
 
@@ -251,6 +264,7 @@ class Indexer(threading.Thread):
             for run in gone:
                 self._index.forget(container, run)
                 del self._indexed[run]
+        self._changed = time.time()
 
     def _settle(self) -> None:
         """After all runs were compared: watch those only that are running, or have changed meanwhile."""
@@ -264,10 +278,20 @@ class Indexer(threading.Thread):
             self._closed_lost = time.monotonic()
             self._lost.close(self._runs.running)
 
-    def _report(self, text: str = "", *, waiting: int = 0) -> None:
+    def _report(self, text: str = "") -> None:
         self._failures = {run: count for run, count in self._failures.items() if run in self._runs.all}
-        unreadable = sum(count >= _UNREADABLE_AFTER for count in self._failures.values())
-        status = Status(text, len(self._runs.all), len(self._runs.running), waiting, unreadable)
+        unreadable = {run for run, count in self._failures.items() if count >= _UNREADABLE_AFTER}
+        known = self._runs.all - unreadable
+        self._waiting = {run: since for run, since in self._waiting.items() if run in known}
+        status = Status(
+            text,
+            runs=len(self._runs.all),
+            running=len(self._runs.running),
+            waiting=len(self._waiting),
+            unreadable=len(unreadable),
+            waiting_since=min(self._waiting.values(), default=0),
+            changed=self._changed,
+        )
         if status != self._status:
             self._status = status
             self._progress(status)

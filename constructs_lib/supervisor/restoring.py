@@ -14,9 +14,11 @@ from pathlib import Path
 from . import Refusal, say
 from .child import command_of
 from .closing import close_runs
-from .finishing import conclude, read_json
+from .finishing import conclude
+from .notes import BACKUP, read_json
 from .rows import bring_back
-from .staging import BACKUP, RESTORING, SUMMARY, discard
+from .staging import RESTORING, SUMMARY, discard
+from .underway import begin, end
 from .volume import LOCK, TRACKING_LOCK, Hold, check_writable
 
 RESTORED = f"{BACKUP}/restored"
@@ -36,8 +38,10 @@ def admit(options: argparse.Namespace) -> None:
     if options.run:
         _check_missing(volume, options.run)
     else:
-        for hold in _holds(volume):
+        holds = _holds(volume)
+        for hold in holds:
             _take(hold)
+        begin(volume)
     discard(volume / RESTORED)
 
 
@@ -69,6 +73,7 @@ def _replace_repository(volume: Path, copy: Path, made: float, expected: int) ->
     holds = _holds(volume)
     for hold in holds:
         _take(hold)
+    end(volume)
     found = len([*(copy / ".aim/meta/chunks").iterdir()])
     if found != expected:
         raise Refusal(f"{found} runs were restored, and {expected} were copied: restore another snapshot")

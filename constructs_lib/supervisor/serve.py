@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ from . import Refusal, say
 from .child import Child
 from .health import Health, ask
 from .locks import Locks
-from .metrics import watch_volume
+from .metrics import REFUSED, watch_volume
+from .refused import CAUSES
 from .supervision import supervise
 from .threads import in_thread
+from .underway import await_restore
 from .volume import LOCK, Hold, check_mount, check_writable
 from .web import drain_seconds
 
@@ -40,6 +41,8 @@ class Server:
         self.hold = Hold(self.path / LOCK)
         self._host: Child | None = None
         self._serving = asyncio.Event()
+        for cause in CAUSES.values():
+            self.health.metrics.count(REFUSED, 0, cause=cause)
 
     async def run(self) -> None:
         """Serve; ends only by a refusal."""
@@ -68,6 +71,7 @@ class Server:
         self.health.waiting_for = f"the file system of {self.path} does not answer"
         await in_thread(check_mount, self.path)
         await in_thread(check_writable, self.path, _NEEDED)
+        await await_restore(self.path, self._wait_for)
         former = await self.hold.take(self._wait_for)
         self.health.waiting_for = "importing Aim"  # takes a minute on a tenth of a CPU
         locks = await in_thread(Locks, self.path)
@@ -103,9 +107,12 @@ class Server:
         self.health.waiting_for = report.get("waiting_for", self.health.waiting_for)
         if "index" in report:
             self.health.notes["index"] = report["index"]
-            self.health.metrics.set("aim_index_changed_timestamp_seconds", time.time())
         for name, value in report.get("runs", {}).items():
             self.health.metrics.set(name, value)
+        if "waiting_since" in report:
+            self.health.metrics.set_since("aim_index_lag_seconds", report["waiting_since"])
+        for cause, times in report.get("refused", {}).items():
+            self.health.metrics.count(REFUSED, times, cause=cause)
         if "worker_ended" in report:
             self.health.metrics.count("aim_worker_restarts_total", cause=report["worker_ended"])
         if "serving" in report:

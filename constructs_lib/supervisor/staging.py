@@ -27,9 +27,7 @@ from pathlib import Path
 from typing import Callable
 
 from . import Refusal, say
-
-BACKUP = ".aim-backup"
-"""Beside `.aim`: what backups need on the volume."""
+from .notes import BACKUP, LAST_BACKUP, note_attempt, read_json
 
 COPY = f"{BACKUP}/copy"
 """The staged copy: a folder with `.aim` in it, removed when the next one is made."""
@@ -68,6 +66,7 @@ class Summary:
         repeated: how often a run had to be copied again.
         incomplete: runs of which a killed trainer has left no more than a folder.
         linked: whether tables are linked, and not copied.
+        number: how many copies were made on this volume before, and succeeded.
     """
 
     made: float
@@ -76,6 +75,7 @@ class Summary:
     repeated: int = 0
     incomplete: int = 0
     linked: bool = True
+    number: int = 0
 
     def write(self, folder: Path) -> None:
         """Write it beside the copy."""
@@ -90,6 +90,8 @@ def stage(options: argparse.Namespace) -> None:
     """
     volume = Path(options.repository)
     begin = time.monotonic()
+    with contextlib.suppress(OSError):  # a full volume is said by what follows
+        note_attempt(volume)
     summary = stage_copy(volume)
     way = "links" if summary.linked else "copies, as the file system has no hard links"
     say(
@@ -114,6 +116,7 @@ def stage_copy(volume: Path, *, link: Link = os.link) -> Summary:
     discard(folder)
     folder.mkdir(parents=True)
     summary = _Copy(repository, folder / ".aim", link).make()
+    summary.number = read_json(volume / LAST_BACKUP).get("number", 0)
     summary.write(folder)
     return summary
 

@@ -19,8 +19,11 @@ from typing import Any, NamedTuple
 from . import Refusal, say
 from .child import Child
 from .health import Health, ask
+from .metrics import REFUSED
+from .refused import OF_TRACKING
 from .supervision import supervise
 from .threads import in_thread
+from .underway import await_restore
 from .volume import TRACKING_LOCK, Hold, check_mount, check_writable
 from .web import drain_seconds
 
@@ -80,6 +83,8 @@ class Tracking:
         self._child: Child | None = None
         self._lost: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
         self._serving = asyncio.Event()
+        for cause in OF_TRACKING:
+            self.health.metrics.count(REFUSED, 0, cause=cause)
 
     async def run(self) -> None:
         """Take runs whenever there is room; ends only by a refusal."""
@@ -104,6 +109,7 @@ class Tracking:
         await in_thread(check_mount, self.path)
         await in_thread(check_writable, self.path, _NEEDED)
         await self.await_room(FULL)  # for the lock file, too
+        await await_restore(self.path, self._wait_for)
         await self.hold.take(self._wait_for)
         self.health.waiting_for = "importing Aim"
         self._lost = asyncio.ensure_future(self.hold.watch())
@@ -180,6 +186,8 @@ class Tracking:
 
     def _note(self, report: dict[str, Any]) -> None:
         self.health.waiting_for = report.get("waiting_for", self.health.waiting_for)
+        for cause, times in report.get("refused", {}).items():
+            self.health.metrics.count(REFUSED, times, cause=cause)
         if "serving" in report:
             self.health.waiting_for = "the tracking server has not answered yet"
             self._serving.set()

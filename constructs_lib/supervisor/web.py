@@ -22,6 +22,7 @@ from .patches.requests import SameOrigin
 from .patches.runs import restrict_run_hashes
 from .patches.trees import bound_stored_trees
 from .patches.web import speed_up_web
+from .refused import RefusedRequests
 
 DRAIN_SECONDS = 30
 """How long running queries may take after SIGTERM, unless UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN says otherwise."""
@@ -75,7 +76,7 @@ def web_application(options: argparse.Namespace) -> Any:
     bounded = BoundedBodies(watched, most=MOST_OF_PAGES)
     guarded = SameOrigin(bounded, allowed_hosts=options.allow_host, base_path=options.base_path)
     # around the guard, so that refusals carry the headers, too
-    return SecurityHeaders(guarded)
+    return RefusedRequests(SecurityHeaders(guarded))
 
 
 def configuration(application: Any, arguments: list[str]) -> Any:

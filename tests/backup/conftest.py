@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cdk8s
 import pytest
@@ -46,22 +47,26 @@ class Backup:
         volumes = {"aim-runs": self.runs, "copies": self.copies, **self.others}
         return Job(manifests=manifests, kind=kind, name=name, volumes=volumes, secrets=self.secrets)
 
-    def copy(self) -> Ended:
-        """Make a copy."""
-        return self.job().run()
+    def copy(self, **options: Any) -> Ended:
+        """Make a copy; the options are those of `Job.run`."""
+        return self.job().run(**options)
 
     def restore(self, **options: str) -> Ended:
         """Bring a copy back."""
+        return self.restoring(**options).run()
+
+    def restoring(self, **options: str) -> Job:
+        """The Job that brings a copy back."""
         app = cdk8s.App()
         chart = cdk8s.Chart(app, "restore", namespace=self.chart.namespace)
         backup = make(chart, target=self.construct.target)
         AimRestore(chart, "restore", backup=backup, **options)
-        return self.job("aim-restore-", kind="Job", chart=chart).run()
+        return self.job("aim-restore-", kind="Job", chart=chart)
 
 
-def make(chart: cdk8s.Chart, *, target: BackupTarget = TO_CLAIM) -> AimBackup:
-    """A backup of a dynamic volume; everything is read back each time."""
-    options = BackupOptions(password=PASSWORD, check_percent=100)
+def make(chart: cdk8s.Chart, *, target: BackupTarget = TO_CLAIM, percent: int = 100) -> AimBackup:
+    """A backup of a dynamic volume; everything is read back each time, unless it is said otherwise."""
+    options = BackupOptions(password=PASSWORD, check_percent=percent)
     return AimBackup(chart, "backup", storage=dynamic(chart), target=target, options=options)
 
 

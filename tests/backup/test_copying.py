@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 
+import cdk8s
 import pytest
 
-from constructs_lib.supervisor.finishing import LAST_BACKUP, LAST_DRILL
+from constructs_lib.supervisor.notes import LAST_BACKUP, LAST_DRILL
 from constructs_lib.supervisor.staging import COPY
-from tests.backup.conftest import Backup
+from tests.backup.conftest import Backup, make
 from tests.harness.jobs import kill
 from tests.harness.sandbox import own
 from tests.supervisor.processes import client
@@ -53,6 +55,17 @@ def test_a_second_copy_sends_what_is_new(seeded: Backup) -> None:
     assert unmodified > 20
     assert new + changed < unmodified
     assert snapshots(seeded) == 2
+
+
+def test_each_copy_reads_another_part_of_the_data_back(seeded: Backup) -> None:
+    """So that all of it is read in as many copies as it takes, and a damage of the target is found."""
+    chart = cdk8s.Chart(cdk8s.App(), "halves", namespace="ml")
+    halves = dataclasses.replace(seeded, chart=chart, construct=make(chart, percent=50))
+    parts = [re.findall(r"read group #(.) of .* in 2 groups", halves.copy().logs) for _ in range(3)]
+    assert parts == [["1"], ["2"], ["1"]]
+    packs = sorted((halves.copies / "aim/data").glob("*/*"), key=lambda path: path.stat().st_size)
+    packs[-1].write_bytes(bytes(packs[-1].stat().st_size))
+    assert 1 in {halves.copy().code for _ in range(2)}
 
 
 def test_a_drill_finds_a_run_that_cannot_be_read(seeded: Backup) -> None:

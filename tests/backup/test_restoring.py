@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ import yaml
 
 from constructs_lib.supervisor.restoring import RESTORED
 from constructs_lib.supervisor.staging import RESTORING
+from constructs_lib.supervisor.underway import UNDERWAY, await_restore, begin
 from tests.backup.conftest import Backup
+from tests.harness.jobs import Job
 from tests.harness.sandbox import Pod, assert_all_there, own, running, training, wait_for
 from tests.supervisor.processes import client, done
 from tests.supervisor.test_staging import acknowledged, read
@@ -52,6 +57,51 @@ def test_a_server_that_runs_is_not_replaced(seeded: Backup) -> None:
     assert (refused.container, refused.code) == ("admit", 1)
     assert "the server on host aim-7 holds" in refused.last_line
     assert "scale its Deployment to 0" in refused.last_line
+
+
+def test_a_server_that_starts_during_a_restore_waits(backup: Backup, store: Path) -> None:
+    """Into an empty volume, on which it would begin a repository: the restore would be refused in the end."""
+    shutil.copytree(store, backup.runs, dirs_exist_ok=True)
+    own(*backup.runs.rglob("*"))
+    before = read(backup.runs)
+    assert backup.copy().code == 0
+    fresh = backup.others["fresh"]
+    job = dataclasses.replace(backup, runs=fresh).restoring()
+    ended(job, "admit")
+    with running(SERVER, fresh) as server:
+        waits = f"waiting for the restore that touches /aim/{UNDERWAY} to end"
+        wait_for(lambda: waits in server.health("startz")[1], seconds=30, still=server)
+        ended(job, "restic")
+        assert waits in server.health("startz")[1]
+        assert "restored 3 runs" in ended(job, "restore")
+        server.await_ready()
+        assert_all_there({run: each["points"] for run, each in before.items()}, server)
+    assert not (fresh / UNDERWAY).exists()
+
+
+def ended(job: Job, name: str) -> str:
+    """Run a container of a Job to its end; what it wrote."""
+    with job.started(name) as process:
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    return output
+
+
+def test_a_server_waits_for_no_restore_that_has_failed(seeded: Backup) -> None:
+    """With another password nothing is downloaded, and the file that makes servers wait is gone."""
+    seeded.copy()
+    failed = dataclasses.replace(seeded, secrets={"backup/password": "wrong"}).restore(into="fresh")
+    assert (failed.container, failed.code) == ("restic", 1)
+    assert not (seeded.others["fresh"] / UNDERWAY).exists()
+
+
+def test_a_server_waits_for_no_restore_that_was_killed(tmp_path: Path) -> None:
+    """The file is not touched any more, and is removed."""
+    begin(tmp_path)
+    reasons: list[str] = []
+    asyncio.run(await_restore(tmp_path, reasons.append, silence=0.1))
+    assert reasons
+    assert not (tmp_path / UNDERWAY).exists()
 
 
 def test_the_former_repository_is_kept(seeded: Backup) -> None:

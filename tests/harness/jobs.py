@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,19 @@ class Job:
     secrets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     host: str = "job-1"
 
-    def run(self, *, seconds: float = 300) -> Ended:
-        """Run the init containers and the container, until one fails."""
-        logs = ""
+    def run(self, *, seconds: float = 300, kill_after: float | None = None) -> Ended:
+        """Run the init containers and the container, until one fails.
+
+        Args:
+            seconds: that each may take at most.
+            kill_after: seconds after which whichever runs then is killed, with everything in it. Default: none is.
+        """
+        logs, end = "", time.monotonic() + (kill_after or float("inf"))
         with tempfile.TemporaryDirectory(prefix="job-") as scratch:
             sources = self._sources(Path(scratch))
             for container in self._containers:
                 with self._started(container, sources, Path(scratch)) as process:
-                    output, _ = process.communicate(timeout=seconds)
+                    output = _output(process, min(seconds, end - time.monotonic()), kills=kill_after is not None)
                 logs += output
                 if process.returncode:
                     break
@@ -131,6 +137,17 @@ class Job:
     def _value(self, variable: dict[str, Any]) -> str:
         reference = variable.get("valueFrom", {}).get("secretKeyRef")
         return self.secrets[f"{reference['name']}/{reference['key']}"] if reference else variable.get("value", "")
+
+
+def _output(process: subprocess.Popen[str], seconds: float, *, kills: bool) -> str:
+    try:
+        output, _ = process.communicate(timeout=max(seconds, 0))
+    except subprocess.TimeoutExpired:
+        if not kills:
+            raise
+        kill(process)
+        output, _ = process.communicate(timeout=60)
+    return output
 
 
 def kill(process: subprocess.Popen[str]) -> None:

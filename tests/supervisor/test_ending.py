@@ -14,6 +14,14 @@ from tests.harness.sandbox import Pod, running, training, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
+FOREIGN = """
+import http.client
+connection = http.client.HTTPConnection("127.0.0.1", 43800)
+connection.request("GET", "/api/runs/active/", headers={"Sec-Fetch-Site": "cross-site"})
+assert connection.getresponse().status == 403
+"""
+"""A request that a page of another origin sends."""
+
 
 @pytest.fixture
 def manifests() -> list[Manifest]:
@@ -79,6 +87,11 @@ def test_a_killed_worker_is_replaced(manifests: list[Manifest], volume: Path) ->
         wait_for(lambda: "the worker was ended by SIGKILL, as the kernel does" in server.logs, seconds=30, still=server)
         counted = 'aim_worker_restarts_total{cause="SIGKILL"} 1.0'
         wait_for(lambda: counted in server.health("metrics")[1], seconds=30, still=server)
+        server.await_ready()
+        refused = 'aim_refused_requests_total{cause="origin"}'
+        assert f"{refused} 0.0" in server.health("metrics")[1]
+        assert server.start("python3", "-c", FOREIGN).wait(30) == 0
+        wait_for(lambda: f"{refused} 1.0" in server.health("metrics")[1], seconds=30, still=server)
         server.await_ready()
         assert len(processes(server, "supervisor host")) == 4
 

@@ -14,9 +14,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from constructs_lib.supervisor import Refusal
-from constructs_lib.supervisor.finishing import LAST_BACKUP, LAST_DRILL, note
 from constructs_lib.supervisor.health import SILENCE_SECONDS, Health, ask
 from constructs_lib.supervisor.metrics import Metrics, watch_volume
+from constructs_lib.supervisor.notes import LAST_ATTEMPT, LAST_BACKUP, LAST_DRILL, note, note_attempt, read_json
+from constructs_lib.supervisor.patches.asgi import Receive, Scope, Send
+from constructs_lib.supervisor.refused import RefusedRequests, reporter
+from tests.supervisor.asgi_client import ask as ask_page
 
 
 @pytest.fixture
@@ -216,6 +219,44 @@ def test_metrics_say_that_a_server_starts_fails_and_stops() -> None:
     assert state(health) == ["stopping"]
 
 
+def values_of(text: str) -> dict[str, float]:
+    """Metrics without labels, and those with the value of their only one behind a colon."""
+    samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+    return {":".join([each.name, *each.labels.values()]): each.value for each in samples}
+
+
+def test_the_lag_of_the_index_grows_until_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An indexer that is stuck reports nothing more: the lag grows without it."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    metrics = Metrics()
+    metrics.set_since("aim_index_lag_seconds", 990.0)
+    assert values_of(metrics.text())["aim_index_lag_seconds"] == 10
+    now[0] += 600
+    assert values_of(metrics.text())["aim_index_lag_seconds"] == 610
+    metrics.set_since("aim_index_lag_seconds", 0)
+    assert values_of(metrics.text())["aim_index_lag_seconds"] == 0
+
+
+def test_refused_requests_are_told_once_each() -> None:
+    """A worker tells each second what is new, and nothing where there is nothing."""
+    answers = [200, 403, 404, 413, 403, 421]
+
+    async def refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": answers.pop(0), "headers": []})
+
+    told: list[dict[str, int]] = []
+    guarded = RefusedRequests(refuse)
+    tell = reporter(guarded.counts, told.append)
+    for _ in range(5):
+        ask_page(guarded, "/")
+    tell()
+    tell()
+    ask_page(guarded, "/")
+    tell()
+    assert told == [{"origin": 2, "body": 1}, {"host": 1}]
+
+
 def test_metrics_of_the_volume_tell_of_backups_and_room(tmp_path: Path) -> None:
     """What a backup and a drill have noted on the volume, and half a file of it is none."""
 
@@ -225,10 +266,17 @@ def test_metrics_of_the_volume_tell_of_backups_and_room(tmp_path: Path) -> None:
             await asyncio.wait_for(watch_volume(tmp_path, metrics), 1)
         return metrics
 
+    note_attempt(tmp_path)
+    tried = read_json(tmp_path / LAST_ATTEMPT)["tried"]
+    note_attempt(tmp_path)
+    assert read_json(tmp_path / LAST_ATTEMPT)["tried"] == tried
     note(tmp_path / LAST_BACKUP, made=1.5, runs=7)
+    note_attempt(tmp_path)
     (tmp_path / LAST_DRILL).write_text('{"runs"', encoding="utf-8")
     text = asyncio.run(watched()).text()
-    values = {each.name: each.value for family in text_string_to_metric_families(text) for each in family.samples}
+    values = values_of(text)
     assert (values["aim_backup_made_timestamp_seconds"], values["aim_backup_runs"]) == (1.5, 7)
+    assert values["aim_backup_tried_timestamp_seconds"] == values["aim_backup_started_timestamp_seconds"] > tried
     assert 0 < values["aim_volume_free_bytes"] <= values["aim_volume_size_bytes"]
+    assert 0 < values["aim_volume_used_bytes"] < values["aim_volume_size_bytes"]
     assert "aim_drill_runs" not in values

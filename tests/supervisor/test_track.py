@@ -92,6 +92,9 @@ def test_it_waits_for_the_repository_and_says_so(manifests: list[Manifest], cont
         with running(manifests, volume):
             await_ready(tracking)
             assert takes_runs(tracking)
+            assert tracking.get("/docs", port=PORT) is None
+            refused = 'aim_refused_requests_total{cause="route"} 1.0'
+            wait_for(lambda: refused in tracking.health("metrics", port=HEALTH)[1], seconds=30, still=tracking)
 
 
 def test_a_full_volume_makes_clients_wait(manifests: list[Manifest], container: Manifest, volume: Path) -> None:

@@ -23,11 +23,11 @@ KEYS = {"id": "access", "secret": "secret-key"}
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, bucket: str) -> Iterator[str]:
-    """Serve a bucket from a folder; its URL."""
-    binary = _built()
-    (folder / bucket).mkdir(parents=True)
-    port = _free_port()
+def serving(folder: Path, *, bucket: str, port: int = 0) -> Iterator[str]:
+    """Serve a bucket from a folder, which is made where it is not there; its URL."""
+    binary = built()
+    (folder / bucket).mkdir(parents=True, exist_ok=True)
+    port = port or _free_port()
     credentials = ["--access", KEYS["id"], "--secret", KEYS["secret"]]
     command = [str(binary), "--port", f"127.0.0.1:{port}", *credentials, "posix", str(folder)]
     with tempfile.TemporaryFile("w+") as log:
@@ -40,7 +40,7 @@ def serving(folder: Path, *, bucket: str) -> Iterator[str]:
             process.wait(30)
 
 
-def _built() -> Path:
+def built() -> Path:
     """The binary, built once for each state of its go.mod: a minute on two cores."""
     state = hashlib.sha256((_MODULE / "go.mod").read_bytes()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "aim-on-kubernetes")

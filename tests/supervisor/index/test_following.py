@@ -20,6 +20,7 @@ def test_an_unreadable_run_is_logged_once_and_indexed_when_it_can_be_read(copy: 
     (copy / ".aim/meta/chunks" / first).chmod(0)
     with indexing(copy, limited=True) as indexer:
         indexer.wait_for(lambda: indexer.told.get("unreadable") == 1)
+        assert (indexer.told["waiting"], indexer.told["waiting_since"]) == (0, 0)  # or its lag would grow for ever
         assert indexed(copy).keys() == set(others)
         later = client("write", copy)
         indexer.wait_for(lambda: later.keys() <= indexed(copy).keys())
@@ -129,6 +130,9 @@ def test_it_is_ready_before_all_runs_are_indexed(tmp_path: Path) -> None:
         assert indexer.statuses[0]["waiting"] == 300
         assert "indexing 300 runs" in indexer.statuses[0]["text"]
         assert max(status["threads"] for status in indexer.statuses) < 32
+        first, last = indexer.statuses[0], indexer.statuses[-1]
+        assert first["changed"] <= first["waiting_since"] <= last["changed"]
+        assert (last["waiting"], last["waiting_since"]) == (0, 0)
         assert len(indexed(tmp_path)) == 300
 
 

@@ -1,0 +1,100 @@
+"""Alerts on the metrics of a server, as the Prometheus operator takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from annotated_types import Interval
+
+from constructs_lib.kubernetes.names import check_labels
+from constructs_lib.options import Count, Seconds, check_bounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertOptions:
+    """From when on an alert fires; 0 leaves the alert out. `{}` is all there is to write."""
+
+    volume_free_percent: Annotated[int, Interval(ge=0, le=99)] = 10
+    """AimVolumeFilling: less of the volume of runs is free. Default: 10."""
+    backup_age_seconds: Seconds = 26 * 3600
+    """AimBackupTooOld: no backup has succeeded for so long. An instance without backups has no such metric, and no such
+    alert. Default: 93600, 26 hours."""
+    drill_age_seconds: Seconds = 8 * 86400
+    """AimDrillFailed: the last drill found runs that cannot be read, or none has ended for so long. Default: 691200,
+    eight days."""
+    index_lag_seconds: Seconds = 600
+    """AimIndexStuck: a run waits for so long to be indexed, and searches do not find it. Default: 600."""
+    refused_per_minute: Count = 60
+    """AimRequestsRefused: so many requests a minute are refused by one guard. Default: 60."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Further labels of the PrometheusRule, by which a Prometheus chooses it, such as `release: prometheus`. Default:
+    none."""
+
+    def check(self) -> None:
+        """Reject numbers and labels that cannot be."""
+        check_bounds(self)
+        check_labels("labels", self.labels)
+
+
+def selector(deployment: str, namespace: str | None) -> str:
+    """Select the series of a server's pods, by the labels that every discovery of pods gives them."""
+    place = f'namespace="{namespace}",' if namespace else ""
+    return f'{{{place}pod=~"{deployment}-[a-z0-9]+-[a-z0-9]+"}}'
+
+
+def rule_groups(name: str, deployment: str, namespace: str | None, options: AlertOptions) -> list[dict[str, Any]]:
+    """Make the groups of a PrometheusRule, or of a rule file of Prometheus.
+
+    Args:
+        name: of the instance.
+        deployment: name of its Deployment.
+        namespace: of it; None where it is not known.
+        options: from when on each alert fires.
+    """
+    rules = [*_rules(selector(deployment, namespace), f"{namespace}/{name}" if namespace else name, options)]
+    return [{"name": f"aim.{name}", "rules": rules}]
+
+
+def _rules(which: str, instance: str, options: AlertOptions) -> Iterator[dict[str, Any]]:
+    def newest(metric: str) -> str:
+        return f"max by (namespace) ({metric}{which})"
+
+    if options.volume_free_percent:
+        free = f"100 * min by (namespace) (aim_volume_free_bytes{which} / aim_volume_size_bytes{which})"
+        expression = f"{free} < {options.volume_free_percent}"
+        text = f'{{{{ $value | printf "%.1f" }}}} % of the volume of runs of {instance} are free'
+        yield _rule("AimVolumeFilling", expression, text, minutes=15, severity="critical")
+    if options.backup_age_seconds:
+        # where none has succeeded yet, the first one that was tried counts
+        last = (
+            f"({newest('aim_backup_last_success_timestamp_seconds')} or {newest('aim_backup_tried_timestamp_seconds')})"
+        )
+        expression = f"time() - {last} > {options.backup_age_seconds}"
+        text = f"no backup of {instance} has succeeded for {{{{ $value | humanizeDuration }}}}"
+        yield _rule("AimBackupTooOld", expression, text, minutes=5, severity="critical")
+    if options.drill_age_seconds:
+        old = f"time() - {newest('aim_drill_timestamp_seconds')} > {options.drill_age_seconds}"
+        expression = f"{newest('aim_drill_succeeded')} == 0 or {old}"
+        text = f"the last restore drill of {instance} has failed, or is too old: see the logs of its Jobs"
+        yield _rule("AimDrillFailed", expression, text, minutes=5, severity="critical")
+    if options.index_lag_seconds:
+        expression = f"{newest('aim_index_lag_seconds')} > {options.index_lag_seconds}"
+        text = f"a run of {instance} waits for {{{{ $value | humanizeDuration }}}} to be indexed"
+        yield _rule("AimIndexStuck", expression, text, minutes=5, severity="warning")
+    if options.refused_per_minute:
+        rate = f"60 * sum by (namespace, cause) (rate(aim_refused_requests_total{which}[5m]))"
+        expression = f"{rate} > {options.refused_per_minute}"
+        text = f'{instance} refuses {{{{ $value | printf "%.0f" }}}} requests a minute: {{{{ $labels.cause }}}}'
+        yield _rule("AimRequestsRefused", expression, text, minutes=5, severity="warning")
+
+
+def _rule(alert: str, expression: str, text: str, *, minutes: int, severity: str) -> dict[str, Any]:
+    return {
+        "alert": alert,
+        "expr": expression,
+        "for": f"{minutes}m",
+        "labels": {"severity": severity},
+        "annotations": {"summary": text},
+    }
