@@ -182,12 +182,14 @@ def fresh(command: str | None) -> Measured:
         volume = Path(root, "volume")
         subprocess.run(["cp", "--archive", store(RUNS), volume], check=True)
         with serving(command, volume) as (server, _):
-            writer = server.client("write", "--points", 100, "--pause", 0.2)
+            writer = server.client("write", "--points", 30, "--pause", 1)
             begin = time.perf_counter()
-            wait_for(lambda: points(server), seconds=LONGEST, still=server)
-            new, known = time.perf_counter() - begin, points(server)
-            begin = time.perf_counter()
-            wait_for(lambda: points(server) > known, seconds=LONGEST, still=server)
+            wait_for(lambda: has_point(server, 0), seconds=LONGEST, still=server)
+            new, step = time.perf_counter() - begin, 1
+            while has_point(server, step):
+                step += 1
+            begin = time.perf_counter()  # the next one is less than a second away
+            wait_for(lambda: has_point(server, step), seconds=LONGEST, still=server)
             point = time.perf_counter() - begin
             run, _ = writer.communicate()
             begin = time.perf_counter()
@@ -196,13 +198,10 @@ def fresh(command: str | None) -> Measured:
             return {"new run, s": new, "new point, s": point, "end of a run, s": time.perf_counter() - begin}
 
 
-def points(server: Pod) -> int:
-    """The last step of the run that is being recorded, as a search finds it; 0 where it is not found."""
-    for step in range(99, 0, -1):
-        query = f'run.experiment == "test" and metric.name == "loss" and metric.last_step >= {step}'
-        if server.get(search("metric", query, "p=1", "report_progress=false"), timeout=60):
-            return step
-    return 0
+def has_point(server: Pod, step: int) -> bool:
+    """Whether a search finds the run that is being recorded, with a point."""
+    query = f'run.experiment == "test" and metric.name == "loss" and metric.last_step >= {step}'
+    return bool(server.get(search("metric", query, "p=1", "report_progress=false"), timeout=60))
 
 
 def empty(command: str | None) -> Measured:
