@@ -1,7 +1,8 @@
 """Aim on Kubernetes, as cdk8s constructs.
 
 `AimStorage` is where runs live, `AimServer` what people open, `AimTracking` records runs over the network, and
-`AimNamespace` makes the namespace around them. `AimBackup` copies the runs, `AimRestore` brings them back. `attach` and
+`AimNamespace` makes the namespace around them. `AimBackup` copies the runs, `AimRestore` brings them back,
+and `AimMaintenance` does chores on them. `attach` and
 `AimServer.connect` let training pods record; `AimPod` makes a pod that Pod Security "restricted" admits.
 """
 
@@ -17,6 +18,14 @@ from constructs_lib.backup.restic import Retention
 from constructs_lib.backup.restore import AimRestore
 from constructs_lib.backup.targets import BackupTarget, BackupVolume, ResticRepository, S3Bucket
 from constructs_lib.errors import OptionError
+from constructs_lib.maintenance.maintenance import AimMaintenance
+from constructs_lib.maintenance.maintenance_options import (
+    CloseChore,
+    EmptyTrashChore,
+    MaintenanceOptions,
+    PruneChore,
+    ReportChore,
+)
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
 from constructs_lib.pods.owner import Owner
@@ -64,6 +73,7 @@ __all__ = [
     "MOUNT_PATH",
     "AccessMode",
     "AimBackup",
+    "AimMaintenance",
     "AimNamespace",
     "AimPod",
     "AimRestore",
@@ -74,11 +84,13 @@ __all__ = [
     "BackupOptions",
     "BackupTarget",
     "BackupVolume",
+    "CloseChore",
     "CsiVolume",
     "DashboardOptions",
     "Destination",
     "DrillOptions",
     "DynamicVolume",
+    "EmptyTrashChore",
     "EnvVar",
     "ExistingClaim",
     "HostAlias",
@@ -90,6 +102,7 @@ __all__ = [
     "KeyRef",
     "Login",
     "LoginOptions",
+    "MaintenanceOptions",
     "MetricsOptions",
     "NfsExport",
     "OidcEndpoints",
@@ -99,6 +112,8 @@ __all__ = [
     "ParentRef",
     "Peer",
     "PodOptions",
+    "PruneChore",
+    "ReportChore",
     "Resources",
     "ResticRepository",
     "Retention",

@@ -52,7 +52,8 @@ def test_the_supervisor_is_python_3_9(file: Path) -> None:
 def test_no_flag_that_can_delete_a_repository_is_anywhere() -> None:
     """`aim init -y`, `aim up -y` and `aim server -y` delete runs; `Repo.rm` is what they call.
 
-    The supervisor deletes whole folders in two places: the index, which is derived from the runs, and staged copies.
+    The supervisor deletes whole folders in three places: the index, which is derived from the runs, staged copies, and
+    the trash, by the chore that is for that.
     """
     sources = [*LIBRARY, *(ROOT / "app").rglob("*.py"), *(ROOT / "dist").glob("argocd/*.yaml")]
     texts = {file.name: file.read_text(encoding="utf-8") for file in sources}
@@ -60,6 +61,7 @@ def test_no_flag_that_can_delete_a_repository_is_anywhere() -> None:
     assert {name: re.findall(pattern, text) for name, text in texts.items() if re.search(pattern, text)} == {
         "indexing.py": [""],
         "staging.py": [""],
+        "trash.py": [""],
     }
 
 

@@ -60,6 +60,9 @@ class InstanceChart(cdk8s.Chart):
                 raise problem
         with _reported(source, "backup"):
             self.backup = _add_backup(self, source, server) if instance.backup else None
+        with _reported(source, "maintenance"):
+            if instance.maintenance:
+                _add_maintenance(self, source, server)
         self.notes = tuple(notes(server, instance.server))
 
 
@@ -107,6 +110,19 @@ def _add_backup(chart: cdk8s.Chart, source: Source, server: library.AimServer) -
         storage=server.storage,
         target=target,
         options=backup,
+        name=source.name,
+        image=source.instance,
+        supervisor=server.supervisor,
+    )
+
+
+def _add_maintenance(chart: cdk8s.Chart, source: Source, server: library.AimServer) -> None:
+    assert source.instance.maintenance
+    library.AimMaintenance(
+        chart,
+        "maintenance",
+        storage=server.storage,
+        options=source.instance.maintenance,
         name=source.name,
         image=source.instance,
         supervisor=server.supervisor,

@@ -18,6 +18,7 @@ from constructs_lib import (
     HostPath,
     ImageOptions,
     IngressOptions,
+    MaintenanceOptions,
     NfsExport,
     Peer,
     ResticRepository,
@@ -111,3 +112,5 @@ class Instance(ImageOptions):
     """The web server: what people open. Default: a ClusterIP Service for the pods of the namespace."""
     backup: Backup | None = None
     """Copies of the runs, on a schedule. Default: none."""
+    maintenance: MaintenanceOptions | None = field(default=None, metadata=_BARE)
+    """Chores on the runs, beside a server that goes on: `maintenance: {}`. Default: none."""

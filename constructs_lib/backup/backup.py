@@ -16,17 +16,16 @@ from constructs_lib.backup.targets import BackupTarget
 from constructs_lib.errors import below, reported_by, require
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.kubernetes.quantities import Quantity
-from constructs_lib.labels import COMPONENT, SERVER, common_labels
-from constructs_lib.plus import kplus, patch
+from constructs_lib.labels import COMPONENT, common_labels
+from constructs_lib.plus import kplus
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
-from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.pod_options import for_aim
-from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.retention import DESCRIPTION, retention_annotations
 from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage_jobs import StorageJobs, check_place
 from constructs_lib.storage.storage_options import StorageOptions
 
 BACKUP = "backup"
@@ -37,13 +36,8 @@ RESTORE = "restore"
 COPY_FOLDER = "/copy"
 """Where the scratch volume of a drill is mounted."""
 
-_STARTING_DEADLINE = cdk8s.Duration.hours(1)
-"""A copy that could not begin in time, as the control plane was away, is made up for within this."""
-
 _NOMINAL_SIZE = "1Ti"
 """Of an NFS export: Kubernetes matches the claim by it."""
-
-GRACE_PERIOD = cdk8s.Duration.seconds(60)
 
 
 class AimBackup(Construct):
@@ -60,6 +54,7 @@ class AimBackup(Construct):
         drilling: the CronJob that restores the newest one to a scratch volume, and opens every run of it.
         network_policy: closes both ways for the pods of both, and of restores, but for the target.
         parts: what the pods are made of.
+        jobs: makes them.
     """
 
     name: str
@@ -69,6 +64,7 @@ class AimBackup(Construct):
     drilling: kplus.CronJob
     network_policy: kplus.NetworkPolicy
     parts: Parts
+    jobs: StorageJobs
 
     def __init__(
         self,
@@ -104,6 +100,7 @@ class AimBackup(Construct):
         super().__init__(scope, id)
         take(scope, plan.entries, owner=self)
         self.name, self.storage, self.target, self._plan = plan.name, storage, target, plan
+        self.jobs = StorageJobs(name=plan.name, storage=storage, options=plan.options)
         self.parts = Parts(
             name=plan.name,
             image=image,
@@ -118,7 +115,7 @@ class AimBackup(Construct):
         self.network_policy = self._make_access()
 
     def _make_supervisor(self) -> Supervisor:
-        metadata = self.metadata(config_map_name(f"{self.name}-backup"), BACKUP)
+        metadata = self.jobs.metadata(config_map_name(f"{self.name}-backup"), BACKUP)
         return Supervisor(self, "Supervisor", source="ConfigMap", metadata=metadata)
 
     def _make_volume(self) -> AimStorage | None:
@@ -156,53 +153,15 @@ class AimBackup(Construct):
         return job
 
     def _make_job(self, id: str, component: str, schedule: str, *, suspend: bool) -> tuple[kplus.CronJob, AimPod]:
-        options = self._plan.options
-        job = kplus.CronJob(
-            self,
-            id,
-            metadata=self.metadata(f"{self.name}-{component}", component),
-            pod_metadata=self.metadata(None, component),
-            schedule=cdk8s.Cron(),
-            time_zone=options.time_zone,
-            suspend=suspend,
-            concurrency_policy=kplus.ConcurrencyPolicy.FORBID,
-            starting_deadline=_STARTING_DEADLINE,
-            active_deadline=cdk8s.Duration.seconds(options.deadline_seconds),
-            backoff_limit=1,
-            successful_jobs_retained=options.successful_jobs_history_limit,
-            failed_jobs_retained=options.failed_jobs_history_limit,
-            termination_grace_period=GRACE_PERIOD,
-            security_context=pod_security_context(self.storage.owner),
-        )
-        patch(job, {"/spec/schedule": schedule})
-        job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{component}.{self.name}")
-        self.colocate(job)
-        return job, self.pod_of(job)
-
-    def colocate(self, workload: kplus.Workload) -> None:
-        """Run a pod on the server's node, where the volume of runs can be on one node only.
-
-        Args:
-            workload: of the pod.
-        """
-        if self.storage.access_mode == "ReadWriteOnce":
-            server = common_labels(self.storage.server_name, SERVER)
-            workload.scheduling.colocate(kplus.Pods.select(workload, "AimServer", labels=server))
-
-    def pod_of(self, workload: PodOrWorkload) -> AimPod:
-        """Wrap a workload, with the scheduling that the options say; variables are restic's.
-
-        Args:
-            workload: without containers.
-        """
-        return AimPod(workload, options=replace(self._plan.options, env=()))
+        make = self.jobs.make_cron_job
+        return make(self, id, component=component, what=component, schedule=schedule, suspend=suspend, retries=1)
 
     def _make_access(self) -> kplus.NetworkPolicy:
         labels = common_labels(self.name, BACKUP)
         del labels[COMPONENT]
         ours = kplus.LabelExpression.in_(COMPONENT, [BACKUP, DRILL, RESTORE])
         pods = kplus.Pods.select(self, "Pods", labels=labels, expressions=[ours])
-        rules = NetworkRules(self, "Access", pods=pods, metadata=self.metadata(f"{self.name}-backup", BACKUP))
+        rules = NetworkRules(self, "Access", pods=pods, metadata=self.jobs.metadata(f"{self.name}-backup", BACKUP))
         destinations = self._plan.options.allow_to
         for index, destination in enumerate(destinations):
             rules.allow_to([destination.render(self, f"To{index}")], destination.ports)
@@ -210,18 +169,6 @@ class AimBackup(Construct):
             anywhere = (kplus.NetworkPolicyIpBlock.any_ipv4, kplus.NetworkPolicyIpBlock.any_ipv6)
             rules.allow_to([any_ip(self, any_ip.__name__) for any_ip in anywhere], [self.target.port])
         return rules.policy
-
-    def metadata(self, name: str | None, component: str) -> cdk8s.ApiObjectMetadata:
-        """Make the metadata of one of its objects, or of a pod.
-
-        Args:
-            name: of the object; None for a pod, which has none.
-            component: value of its label `app.kubernetes.io/component`.
-        """
-        options = self._plan.options
-        labels = {**options.labels, **common_labels(self.name, component)}
-        annotations = dict(options.annotations) if name else {}
-        return cdk8s.ApiObjectMetadata(name=name, labels=labels, annotations=annotations or None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,15 +182,12 @@ class _Plan:
 
 def _plan(chart: cdk8s.Chart, storage: AimStorage, target: BackupTarget, name: str, options: BackupOptions) -> _Plan:
     """Check the options against the storage and the chart, and resolve them."""
-    remedy = f"put both in one namespace: a claim is mounted in its own only, here {storage.namespace!r}"
-    require(chart.namespace == storage.namespace, "storage", chart.namespace, remedy)
+    check_place(chart, storage, instead="use VolumeSnapshots of the driver")
     check_instance_name("name", name)
     require(isinstance(target, BackupTarget), "target", target, "write a BackupVolume, an S3Bucket ...")
     target.check()
     options.check()
     _check_apart(storage, target)
-    remedy = "write ReadWriteOnce, or use VolumeSnapshots of the driver: only the server's pod can mount this volume"
-    require(storage.access_mode != "ReadWriteOncePod", "access_mode", storage.access_mode, remedy)
     remedy = "write allowTo (allow_to): the port of this kind of repository is not known"
     reached = target.source or target.port or options.allow_to
     require(reached, "allow_to", list(options.allow_to), remedy)

@@ -14,9 +14,10 @@ from constructs_lib.plus import kplus
 from constructs_lib.pods.aim_containers import SCRATCH
 from constructs_lib.pods.environment import EnvVar
 from constructs_lib.pods.image import ImageOptions
-from constructs_lib.pods.pod import MOUNT_PATH, AimPod
-from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor
+from constructs_lib.pods.pod import AimPod
+from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage_jobs import add_role
 
 _SCRATCH_SIZE = cdk8s.Size.gibibytes(4)
 """For restic's cache: names and hashes of all files, a hundredth of the repository."""
@@ -77,18 +78,17 @@ class BackupContainers:
 
     def add_role(self, role: str, *arguments: str, init: bool = False) -> kplus.Container:
         """Add a container with Aim in which the supervisor has a role on the volume of runs."""
-        supervisor = self._parts.supervisor
-        command = ["python3", "-m", "supervisor", role, "--repository", MOUNT_PATH, *arguments, *supervisor.options]
-        container = self.pod.add_container(
-            name=role,
-            image=self._parts.image,
-            command=command,
-            working_dir=WORKING_DIR,
+        parts = self._parts
+        container = add_role(
+            self.pod,
+            role,
+            *arguments,
+            image=parts.image,
+            supervisor=parts.supervisor,
+            storage=parts.storage,
             resources=self._resources,
-            store=self._parts.storage,
             init=init,
         )
-        supervisor.mount_in(container)
         container.mount(SCRATCH, self._scratch)
         return container
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.backup.backup import GRACE_PERIOD, RESTORE, AimBackup
+from constructs_lib.backup.backup import RESTORE, AimBackup
 from constructs_lib.backup.containers import BackupContainers
 from constructs_lib.backup.restic import restore_script
 from constructs_lib.errors import reported_by, require
@@ -18,6 +18,7 @@ from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.storage.sources import ExistingClaim
 from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage_jobs import GRACE_PERIOD
 from constructs_lib.storage.storage_options import StorageOptions
 from constructs_lib.supervisor.restoring import RESTORED
 
@@ -72,7 +73,7 @@ class AimRestore(Construct):
             require(run is None or _RUN.fullmatch(run), "run", run, remedy)
         super().__init__(scope, id)
         self.job = self._make_job(backup, shares_node=run is not None and into is None)
-        pod = backup.pod_of(self.job)
+        pod = backup.jobs.pod_of(self.job)
         parts = replace(backup.parts, storage=self._claim(into)) if into else backup.parts
         containers = BackupContainers(self, pod=pod, parts=parts)
         only = ("--run", run) if run else ()
@@ -90,8 +91,8 @@ class AimRestore(Construct):
         job = kplus.Job(
             self,
             "Job",
-            metadata=backup.metadata(f"{backup.name}-{RESTORE}-", RESTORE),
-            pod_metadata=backup.metadata(None, RESTORE),
+            metadata=backup.jobs.metadata(f"{backup.name}-{RESTORE}-", RESTORE),
+            pod_metadata=backup.jobs.metadata(None, RESTORE),
             backoff_limit=0,
             ttl_after_finished=_KEPT,
             termination_grace_period=GRACE_PERIOD,
@@ -102,5 +103,5 @@ class AimRestore(Construct):
         )
         job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{RESTORE}.{backup.name}")
         if shares_node:
-            backup.colocate(job)
+            backup.jobs.colocate(job)
         return job

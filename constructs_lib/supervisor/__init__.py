@@ -18,6 +18,8 @@ answers the kubelet itself, tells the truth in its exit code, drains when it is 
     python3 -m supervisor drill    opens a restored copy with Aim, and counts its runs
     python3 -m supervisor admit    refuses to restore where a server runs
     python3 -m supervisor restore  puts a restored copy in place; what was there is kept
+
+    python3 -m supervisor maintain does a chore on the repository, beside a server that goes on
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from .accept import accept
 from .drilling import drill, inspect
 from .finishing import finish
 from .host import host
+from .maintaining import maintain, tend
 from .restoring import admit, replace, restore
 from .serve import serve
 from .staging import stage
@@ -25,7 +26,7 @@ from .version import check
 
 _SERVING = (serve, host, track, accept)
 _COPYING = (stage, finish, drill, inspect, admit, restore, replace)
-_ROLES = {role.__name__: role for role in (*_SERVING, *_COPYING)}
+_ROLES = {role.__name__: role for role in (*_SERVING, *_COPYING, maintain, tend)}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -43,6 +44,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--copy", default="", help="where a copy has been restored to")
     parser.add_argument("--run", default="", help="hash of the only run to bring back; default: all")
+    parser.add_argument("--chore", default="", help="what to do; see supervisor.maintaining")
+    parser.add_argument("--apply", action="store_true", help="do it; default: say only what would be done")
+    parser.add_argument("--older-than", type=float, default=0, help="seconds without a change; default: 0")
     parser.add_argument("--supervisor-version", default="", help="refuse to start as another one; default: any")
     parser.add_argument("--go-fd", type=int, default=-1, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, default=-1, help=argparse.SUPPRESS)

@@ -21,13 +21,21 @@ def close_runs(volume: Path, ended: float) -> int:
     for progress in sorted((volume / ".aim/meta/progress").glob("*")):
         if (volume / ".aim/meta/chunks" / progress.name).exists():
             repository = Repo.from_path(str(volume))
-            closed += _close(repository, progress.name, ended)
+            closed += close_run(repository, progress.name, ended)
             repository.container_pool.clear()
         progress.unlink(missing_ok=True)  # Aim may have removed it
     return closed
 
 
-def _close(repository: Any, run: str, ended: float) -> bool:
+def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -> bool:
+    """End a run, and remove its half-written points; whether it could be.
+
+    Args:
+        repository: Aim's object.
+        run: its hash; nobody else writes to it.
+        ended: when it is said to have ended, unless it says so itself, in seconds since the epoch.
+        quiet: say only what is wrong with it.
+    """
     try:
         tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
         if tree.get("end_time") is None:
@@ -36,7 +44,8 @@ def _close(repository: Any, run: str, ended: float) -> bool:
     except Exception as error:  # noqa: BLE001  # one damaged run is no reason to restore none
         say(f"cannot close run {run}: {type(error).__name__}: {error}")
         return False
-    say(f"closed run {run}" + (f", without {torn} half-written points" if torn else ""))
+    if torn or not quiet:
+        say(f"closed run {run}" + (f", without {torn} half-written points" if torn else ""))
     return True
 
 

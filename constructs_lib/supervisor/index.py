@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Callable
 
 from . import Refusal, say
 from .patches.indexing import Damaged, Index, Locked, NoRoom, reason
 from .patches.lost_runs import LostRuns
+from .requests import Request, Requests
 from .watching import Runs
 
 HUNG_SECONDS = 300
@@ -110,6 +111,21 @@ def index(
     indexer.join(3)
 
 
+def prune_index(index: Index, container: Any, runs: Iterable[str]) -> int:
+    """Remove from an index what no run has; returns how many keys that were.
+
+    Args:
+        index: the index.
+        container: the index, opened for writing.
+        runs: hashes of all runs.
+    """
+    orphans, writes = index.orphans(container, runs), container.batch()
+    for key in orphans:
+        container.delete(key, store_batch=writes)
+    container.commit(writes)
+    return len(orphans)
+
+
 class Indexer(threading.Thread):
     """The one writer of the index."""
 
@@ -126,6 +142,8 @@ class Indexer(threading.Thread):
         self._closed_lost = self._read = float("-inf")
         self._moved_aside: list[float] = []
         self._moved, self._error = time.monotonic(), ""
+        self._requests = Requests(repository.parent)
+        self._asked: Request | None = None
 
     def open(self) -> None:
         """Open the index once, so that there is one to read; `run` tries again where it is locked, or the volume full.
@@ -183,12 +201,43 @@ class Indexer(threading.Thread):
         self._runs.refresh()
         if not self._is_loaded or self._index.was_touched() or time.monotonic() - self._read > _READ_SECONDS:
             self._load()
+        self._obey()
         self._close_lost()
         self._forget(self._indexed.keys() - self._runs.all)
         self._update(self._outdated(self._runs.due() if self._is_complete else self._runs.all))
         self._report()
         if not self._is_complete:
             self._settle()
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """Answer a request for comparing all runs, when that is done."""
+        if self._asked and self._is_complete:
+            unreadable = self._status.unreadable if self._status else 0
+            self._asked.answer(f"{len(self._runs.all) - unreadable} runs are indexed, {unreadable} cannot be read")
+            self._asked = None
+
+    def _obey(self) -> None:
+        """Do what a chore asks for; the answer to one that takes a while comes when it is done."""
+        request = None if self._asked else self._requests.next()
+        if request and request.chore == "prune":
+            request.answer(f"{self._prune()} entries of deleted runs are removed from the index")
+        elif request:
+            say(f"{request.chore}: asked for by a chore on host {request.host}")
+            if request.chore == "reindex":
+                self._index.discard(self._index.move_aside("index.former"))
+                self._indexed = {}
+                self._create(wait=_LOCK_SECONDS)
+            self._is_complete, self._asked = False, request
+
+    def _prune(self) -> int:
+        with self._index.opened(_LOCK_SECONDS) as container:
+            return prune_index(self._index, container, self._reading(self._runs.all))
+
+    def _reading(self, runs: Iterable[str]) -> Iterator[str]:
+        for run in runs:
+            self._moved = time.monotonic()
+            yield run
 
     def _load(self) -> None:
         """Read all of the index; where it is not as it was left, every run is compared with it afterwards."""

@@ -32,6 +32,10 @@ _OF_AIM = re.compile(
 _LOCK_SECONDS = 300
 _BUSY_SECONDS = 60
 _GENERATIONS = 2
+_WAY_BACK = (
+    f"use the image of Aim that wrote it; or go back, by make restore, or with the databases that were kept in "
+    f"{BEFORE_MIGRATION} before they were migrated, in the place of those in .aim"
+)
 _EMPTY = " \t\r\n\0"
 """A file that was written just before a node lost power can be there with zeros in it."""
 
@@ -133,7 +137,7 @@ def is_complete(repository: Path, supported: tuple[int, ...]) -> bool:
     found = tuple(int(part) for part in text.split("."))
     if found > supported or found[0] < supported[0]:
         known = ".".join(map(str, supported))
-        raise Refusal(f"{version} says {text}, and this Aim reads {known}: use the image of Aim that wrote it")
+        raise Refusal(f"{version} says {text}, and this Aim reads {known}: {_WAY_BACK}")
     return True
 
 
@@ -234,7 +238,7 @@ def _upgrade(path: Path, database: Database) -> None:
         upgrade(path, database.scripts)
     except Exception as error:  # noqa: BLE001  # whatever alembic, SQLAlchemy or SQLite raise
         reason = str(error.__cause__ or error.__context__ or error).strip().split("\n")[0] or type(error).__name__
-        newer = "; a newer Aim wrote it, use that one's image" if "revision" in reason else ""
+        newer = f"; a newer Aim wrote it: {_WAY_BACK}" if "revision" in reason else ""
         raise Refusal(f"cannot bring {path} to this version of Aim: {reason}{newer}") from None
 
 

@@ -20,6 +20,7 @@ from .patches.indexing import IndexDamage
 from .patches.queries import restrict_queries
 from .patches.requests import SameOrigin
 from .patches.runs import restrict_run_hashes
+from .patches.trash import keep_deleted_runs
 from .patches.trees import bound_stored_trees
 from .patches.web import speed_up_web
 from .refused import RefusedRequests
@@ -69,6 +70,7 @@ def web_application(options: argparse.Namespace) -> Any:
     from aim.web.run import app
 
     restrict_queries()
+    keep_deleted_runs()
     restrict_run_hashes()
     bound_stored_trees()
     speed_up_web()

@@ -201,6 +201,15 @@ def run_tear(options: argparse.Namespace) -> None:
     tell(torn=True)
 
 
+def run_name(options: argparse.Namespace) -> None:
+    """Give a run a parameter that no other has."""
+    import aim
+
+    run = aim.Run(options.run, repo=str(options.volume), log_system_params=False)
+    run["only-here"] = 1
+    run.close()
+
+
 def run_values(options: argparse.Namespace) -> None:
     """Tell the points of a run, as Aim pairs steps and values."""
     import aim

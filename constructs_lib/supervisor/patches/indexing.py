@@ -17,7 +17,7 @@ import gc
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable
@@ -95,7 +95,7 @@ class Index:
         from aim.storage.encoding import decode, decode_path, encode_path
 
         prefix, found = encode_path("index_cache"), {}
-        with self._told_apart(), contextlib.closing(_container(self.path, read_only=True)) as container:
+        with self.read() as container:
             for key, value in container.items():
                 if key.startswith(prefix):
                     found[str(decode_path(key)[1])] = str(decode(value))
@@ -150,19 +150,54 @@ class Index:
             files = {each.name: each.stat().st_size for each in entries if each.name.endswith((".sst", _MARKER))}
         return {**files, "": self.path.stat().st_ino}
 
-    def move_aside(self) -> Path:
-        """Rename a damaged index to `index.damaged`, of which the last one is kept; returns its path.
+    def orphans(self, index: Any, runs: Iterable[str]) -> list[bytes]:
+        """Return keys of parameters and sequences in the index that no run has: Aim leaves those of deleted runs.
+
+        Args:
+            index: opened, for reading or writing.
+            runs: hashes of all runs.
+        """
+        from aim.storage.encoding import encode_path
+
+        everything, kept = encode_path("meta"), encode_path(("meta", "chunks"))
+        keys = {key for key, _ in index.items(everything) if not key.startswith(kept)}
+        for run in runs if keys else ():
+            with contextlib.closing(_container(self._chunks / run, read_only=True)) as container:
+                keys.difference_update([key for key, _ in container.items(everything) if not key.startswith(kept)])
+        return sorted(keys)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Any]:
+        """Open the index for reading.
+
+        Raises:
+            Damaged: it cannot be read.
+        """
+        with self._told_apart(), contextlib.closing(_container(self.path, read_only=True)) as container:
+            yield container
+
+    def move_aside(self, name: str = "index.damaged") -> Path:
+        """Rename the index, of which the last one is kept; returns its path.
+
+        Args:
+            name: its new name. Default: that of a damaged one.
 
         Raises:
             OSError: it cannot be renamed.
         """
-        aside = self.path.with_name("index.damaged")
+        aside = self.path.with_name(name)
         _remove(aside)
         if os.path.lexists(aside):  # it belongs to somebody else
-            aside = self.path.with_name(f"index.damaged-{time.time():.0f}")
+            aside = self.path.with_name(f"{name}-{time.time():.0f}")
         with contextlib.suppress(FileNotFoundError):
             self.path.rename(aside)
         return aside
+
+    def discard(self, aside: Path) -> None:
+        """Remove an index that was moved aside."""
+        if aside.parent != self.path.parent or not aside.name.startswith(f"{self.path.name}."):
+            raise ValueError(aside)
+        _remove(aside)
 
     @contextlib.contextmanager
     def _told_apart(self) -> Iterator[None]:
@@ -176,6 +211,28 @@ class Index:
                 raise Locked(text) from None
             full = "No space left" in text or "quota exceeded" in text or os.statvfs(self._chunks).f_bavail == 0
             raise (NoRoom if full else Damaged)(text) from None
+
+
+@contextlib.contextmanager
+def read_run(repository: str | Path, run: str) -> Iterator[Any]:
+    """Open what a run's own store has of it, without the index: parameters, sequences, its end.
+
+    Raises:
+        Exception: whatever RocksDB raises for bytes that are not its own.
+    """
+    with contextlib.closing(_container(Path(repository, "meta/chunks", run), read_only=True)) as container:
+        yield container.tree().subtree(("meta", "chunks", run))
+
+
+def read_all(store: Path) -> None:
+    """Read every key and value of a store of a run; RocksDB compares checksums.
+
+    Raises:
+        Exception: whatever RocksDB raises for bytes that are not its own.
+    """
+    with contextlib.closing(_container(store, read_only=True)) as container:
+        for _ in container.items():
+            pass
 
 
 def _remove(path: Path) -> None:

@@ -18,6 +18,7 @@ from .asgi import App, Message, Receive, Scope, Send, values
 from .bodies import MOST_OF_TRACKING, BoundedBodies
 from .queries import restrict_queries
 from .tracking import IDENTIFIER, REFUSALS, restrict_instructions
+from .trash import keep_deleted_runs
 
 _RESOURCE_ROUTES = rf"get-resource|read-instruction|write-instruction|release-resource/{IDENTIFIER}"
 _CLIENT_ROUTES = rf"get-version|(?:connect|reconnect|heartbeat|disconnect)/{IDENTIFIER}"
@@ -28,6 +29,7 @@ _ROUTES = rf"status|client/(?:{_CLIENT_ROUTES})|tracking/{IDENTIFIER}/(?:{_RESOU
 def application() -> App:
     """Make the ASGI application of the tracking server; the environment has its repository and base path, as Aim's."""
     check_version()
+    keep_deleted_runs()
     restrict_instructions()
     restrict_queries()  # a second line: no instruction that is let through evaluates a query
     from aim.ext.transport.config import AIM_SERVER_BASE_PATH

@@ -1,0 +1,73 @@
+"""Removes what is left of runs that are gone: from the index, and files of theirs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from .. import say
+from ..index import prune_index
+from ..patches.indexing import Index
+from ..requests import alone_or_asked
+from ..trash import TRASH
+from .task import Task
+
+_LOCK_SECONDS = 30
+
+
+def prune(task: Task) -> str:
+    """Remove leftovers; sequences without parameters go to the trash. Returns the conclusion."""
+    for path in leftovers(task):
+        say(f"{task.would('removes', 'remove')} {path}")
+        if task.apply:
+            _remove(task, path)
+    index = Index(task.repository)
+    if not index.is_there():
+        return task.concluded("there is no index to prune")
+    if not task.apply:
+        with index.read() as container:
+            return task.concluded(f"{len(index.orphans(container, task.names))} entries of the index are of no run")
+
+    def alone() -> str:
+        with index.opened(_LOCK_SECONDS) as container:
+            return f"{prune_index(index, container, task.names)} entries of deleted runs are removed from the index"
+
+    return alone_or_asked(task.volume, "prune", alone)
+
+
+def leftovers(task: Task) -> list[Path]:
+    """Files and folders of runs that are gone, which have not changed for a while."""
+    runs, repository = set(task.names), task.repository
+    folders = [repository / name for name in ("seqs/chunks", "meta/progress", "check_ins", "locks")]
+    found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    return sorted(path for path in found if _is_of_run(path) and _run_of(path) not in runs and task.is_old(path))
+
+
+def _run_of(path: Path) -> str:
+    return path.name.partition("-")[0].partition(".")[0]
+
+
+def _is_of_run(path: Path) -> bool:
+    return len(_run_of(path)) == 24 or path.parent.name == "chunks"
+
+
+def _remove(task: Task, path: Path) -> None:
+    if path.is_dir():
+        entry = task.volume / TRASH / f"{time.time():.3f}-{path.name}"
+        entry.mkdir(parents=True)
+        path.rename(entry / "seqs")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def reindex(task: Task) -> str:
+    """Have the index built anew from the runs; returns the conclusion."""
+    index = Index(task.repository)
+    if not task.apply:
+        return task.concluded(f"the index of {len(task.names)} runs is built anew; searches find few runs meanwhile")
+
+    def alone() -> str:
+        index.discard(index.move_aside("index.former"))
+        return "no server runs: the index is removed, and built anew by the next one that starts"
+
+    return alone_or_asked(task.volume, "reindex", alone)

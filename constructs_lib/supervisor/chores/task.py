@@ -1,0 +1,96 @@
+"""What a chore is told."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fcntl
+import os
+import re
+import time
+from pathlib import Path
+
+from .. import Refusal
+from ..files import NotPlainError, open_plain
+from ..trash import KINDS
+
+_HASH = re.compile(r"[0-9a-f]{24}")
+_YES, _NO = {"yes", "true", "1"}, {"", "no", "false", "0"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a chore is told.
+
+    Attributes:
+        volume: with the repository.
+        apply: do it; otherwise say only what would be done.
+        older_than: seconds without a change, after which a run, or what is left of one, is dealt with.
+        runs: hashes of runs that it is about; none for all.
+    """
+
+    volume: Path
+    apply: bool
+    older_than: float
+    runs: tuple[str, ...]
+
+    @property
+    def repository(self) -> Path:
+        """The folder `.aim`."""
+        return self.volume / ".aim"
+
+    @property
+    def names(self) -> list[str]:
+        """All runs of the repository."""
+        return sorted(path.name for path in (self.repository / "meta/chunks").iterdir())
+
+    def would(self, done: str, would: str) -> str:
+        """What a line says: that something is done, or would be."""
+        return done if self.apply else f"would {would}"
+
+    def concluded(self, text: str) -> str:
+        """What the last line says."""
+        return text if self.apply else f"dry run: {text}; to do it, set APPLY=yes"
+
+    def is_old(self, path: Path) -> bool:
+        """Whether a file or folder has not changed for long."""
+        return time.time() - path.stat().st_mtime > self.older_than
+
+    def changed(self, run: str) -> float:
+        """When a run's stores have changed last, in seconds since the epoch."""
+        stores = [self.repository / kind / "chunks" / run for kind in KINDS]
+        files = [file for store in stores if store.exists() for file in (store, *store.iterdir())]
+        return max(file.stat().st_mtime for file in files)
+
+    def has_writer(self, run: str) -> bool:
+        """Whether a process has a run open for writing, on whichever node: RocksDB holds a lock as long."""
+        return any(_is_locked(self.repository / kind / "chunks" / run / "LOCK") for kind in KINDS)
+
+
+def task_of(options: argparse.Namespace) -> Task:
+    """Make the task of a chore; the variables APPLY and RUN of the environment win over its options.
+
+    Raises:
+        Refusal: a variable that cannot be, or a volume without a repository.
+    """
+    volume, asked = Path(options.repository), os.environ.get("APPLY", "").lower()
+    if asked not in _YES | _NO:
+        raise Refusal(f"APPLY: {asked!r}: write yes, or leave it out")
+    runs = tuple(re.split(r"[,\s]+", os.environ["RUN"].strip())) if os.environ.get("RUN", "").strip() else ()
+    for run in runs:
+        if not _HASH.fullmatch(run):
+            raise Refusal(f"RUN: {run!r} is no hash of a run: write its 24 digits, as the address of its page has them")
+    if not (volume / ".aim/VERSION").exists():
+        raise Refusal(f"{volume / '.aim'} is no Aim repository: a server makes it when it starts")
+    return Task(volume, asked in _YES if asked else options.apply, options.older_than, runs)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotPlainError):
+        return False
+    except OSError:
+        return True
+    return False

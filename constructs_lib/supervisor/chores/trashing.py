@@ -1,0 +1,54 @@
+"""Empties the trash, and brings runs back from it."""
+
+from __future__ import annotations
+
+import time
+
+from .. import Refusal, say
+from ..closing import close_run
+from ..trash import empty, entries, take_back
+from .task import Task
+
+
+def empty_trash(task: Task) -> str:
+    """Remove runs for good that were deleted a while ago, or those that are named; returns the conclusion."""
+    listed = entries(task.volume)
+    old = [each for each in listed if time.time() - each.deleted > task.older_than and not task.runs]
+    named = [each for each in listed if each.run in task.runs]
+    count = empty([*old, *named], apply=task.apply)
+    return task.concluded(f"{count} of {len(listed)} deleted runs are removed for good")
+
+
+def undelete(task: Task) -> str:
+    """Bring named runs back, while the server goes on; without a name, list the trash. Returns the conclusion.
+
+    Raises:
+        Refusal: a run is not in the trash, or in the repository.
+    """
+    if not task.runs:
+        listed = entries(task.volume)
+        for entry in listed:
+            say(f"run {entry}")
+        return f"the trash has {len(listed)} runs; to bring one back, set RUN=<hash> and APPLY=yes"
+    for run in task.runs:
+        if not task.apply:
+            _check(task, run)
+            continue
+        say(f"brought run {take_back(task.volume, run)} back")
+        _close(task, run)
+    return task.concluded(f"{len(task.runs)} deleted runs are brought back")
+
+
+def _check(task: Task, run: str) -> None:
+    if run not in {each.run for each in entries(task.volume)}:
+        raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
+
+
+def _close(task: Task, run: str) -> None:
+    """End a run that was deleted while it was written: its writer has failed then."""
+    from aim.sdk.repo import Repo
+
+    repository = Repo.from_path(str(task.volume))
+    if (task.repository / "meta/chunks" / run).exists() and not task.has_writer(run):
+        close_run(repository, run, task.changed(run), quiet=True)
+    repository.container_pool.clear()

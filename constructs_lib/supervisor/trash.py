@@ -1,0 +1,157 @@
+"""The trash of a volume: runs that were deleted, until it is emptied.
+
+A deleted run is a folder `.aim-trash/<time>-<run>` beside the repository, with what the repository had of it: its
+stores, which are renamed and not copied, and its rows in a database of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import Refusal, say
+from .notes import read_json
+from .rows import bring_back
+
+TRASH = ".aim-trash"
+
+KINDS = ("seqs", "meta")
+"""Stores of a run, in the order in which they come back: the indexer finds a run by its parameters."""
+
+_ROWS = "run_metadata.sqlite"
+_NOTE = "trash.json"
+_TABLES = {
+    "run": "hash = :run",
+    "experiment": "id IN (SELECT experiment_id FROM living.run WHERE hash = :run)",
+    "run_tag": "run_id IN (SELECT id FROM living.run WHERE hash = :run)",
+    "tag": "id IN (SELECT tag_id FROM living.run_tag WHERE run_id IN (SELECT id FROM living.run WHERE hash = :run))",
+    "note": "run_id IN (SELECT id FROM living.run WHERE hash = :run)",
+}
+_BUSY_SECONDS = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A deleted run.
+
+    Attributes:
+        path: its folder in the trash.
+        run: its hash.
+        deleted: when, in seconds since the epoch.
+        name: that people gave it.
+    """
+
+    path: Path
+    run: str
+    deleted: float
+    name: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.deleted))
+        return f"{self.run}, {self.name!r}, deleted {when} UTC"
+
+
+def put(volume: Path, run: str) -> list[int]:
+    """Move the stores of a run to the trash, and copy its rows there; returns its numbers in the database.
+
+    Killed in between, the run is either in the repository or in the trash, or can be brought back with what is there.
+
+    Args:
+        volume: with the repository.
+        run: hash of the run.
+
+    Raises:
+        OSError: the trash cannot be written, as on a full volume; the run is where it was.
+    """
+    repository, now = volume / ".aim", time.time()
+    entry = volume / TRASH / f"{now:.3f}-{run}"
+    entry.mkdir(parents=True)
+    rows = _copy_rows(repository / _ROWS, entry / _ROWS, run)
+    name = str(rows[0][1]) if rows else ""
+    note = {"run": run, "deleted": now, "name": name}
+    (entry / _NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+    for kind in reversed(KINDS):
+        with contextlib.suppress(FileNotFoundError):
+            (repository / kind / "chunks" / run).rename(entry / kind)
+    for leftover in ("meta/progress", "seqs/progress", "meta/locks", "seqs/locks"):
+        (repository / leftover / run).unlink(missing_ok=True)
+    (repository / "locks" / f"{run}.softlock").unlink(missing_ok=True)
+    return [number for number, _ in rows]
+
+
+def _copy_rows(living: Path, to: Path, run: str) -> list[tuple[int, str]]:
+    """Copy the rows of a run to a database of the same tables; returns its number and its name."""
+    with contextlib.closing(sqlite3.connect(to, timeout=_BUSY_SECONDS, uri=True)) as target:
+        target.execute("ATTACH DATABASE ? AS living", [f"{living.absolute().as_uri()}?mode=rw"])
+        for table, condition in _TABLES.items():
+            (create,) = target.execute("SELECT sql FROM living.sqlite_master WHERE name = ?", [table]).fetchone()
+            target.execute(create)
+            target.execute(f"INSERT INTO main.{table} SELECT * FROM living.{table} WHERE {condition}", {"run": run})
+        target.commit()
+        return target.execute("SELECT id, name FROM main.run").fetchall()
+
+
+def entries(volume: Path) -> list[Entry]:
+    """What is in the trash, the oldest first; also of deletions that were interrupted."""
+    return [_entry(folder) for folder in sorted((volume / TRASH).glob("*-*"))]
+
+
+def _entry(folder: Path) -> Entry:
+    noted, (stamp, _, run) = read_json(folder / _NOTE), folder.name.partition("-")
+    return Entry(folder, run, float(stamp), str(noted.get("name") or ""))
+
+
+def take_back(volume: Path, run: str) -> Entry:
+    """Bring a run back from the trash, with its rows, while a server goes on.
+
+    Raises:
+        Refusal: it is not in the trash, or the repository has it.
+    """
+    found = [each for each in entries(volume) if each.run == run and any((each.path / kind).exists() for kind in KINDS)]
+    if not found:
+        raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
+    entry, repository = found[-1], volume / ".aim"
+    if (repository / "meta/chunks" / run).exists() and (entry.path / "meta").exists():
+        raise Refusal(f"run {run} is in the repository: nothing is overwritten; delete it first")
+    if _is_listed(entry.path / _ROWS):
+        bring_back(entry.path / _ROWS, repository / _ROWS, run)
+    for kind in KINDS:
+        with contextlib.suppress(FileNotFoundError):
+            (entry.path / kind).rename(repository / kind / "chunks" / run)
+    remove(entry)
+    return entry
+
+
+def _is_listed(rows: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(rows)) as database:
+        return database.execute("SELECT 1 FROM run").fetchone() is not None
+
+
+def remove(entry: Entry) -> None:
+    """Remove an entry for good."""
+    if entry.path.parent.name != TRASH:
+        raise ValueError(entry.path)
+    shutil.rmtree(entry.path)
+
+
+def empty(listed: Iterable[Entry], *, apply: bool) -> int:
+    """Remove entries for good, and say which; returns how many.
+
+    Args:
+        listed: the entries.
+        apply: remove them; otherwise say only what would be removed.
+    """
+    count = 0
+    for entry in listed:
+        say(f"{'removes' if apply else 'would remove'} run {entry}")
+        if apply:
+            remove(entry)
+        count += 1
+    return count

@@ -1,0 +1,236 @@
+"""Chores do what they say with the real Aim, and change nothing before they are told to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from constructs_lib.supervisor.trash import TRASH
+from tests.backup.test_restoring import delete, describe, details
+from tests.harness.sandbox import Pod, assert_all_there, own, running, wait_for
+from tests.maintenance.conftest import SERVER, Chores
+from tests.supervisor.processes import client, done, indexed, role
+from tests.supervisor.test_staging import read
+from tests.upgrades.test_upgrades import tell, unpack
+
+
+def held_run(volume: Path) -> str:
+    """The hash of a run whose writer was killed before it could end it."""
+    with role("hold", volume) as writer:
+        run = str(writer.await_told("run"))
+        # Aim writes the creation time in a thread
+        writer.write("1")
+        writer.wait_for(lambda: writer.told.get("number") == 1)
+    own(*volume.rglob("*"))
+    return run
+
+
+def forget_progress(volume: Path, run: str) -> None:
+    """Remove the mark by which the server finds a run that is lost."""
+    (volume / ".aim/meta/progress" / run).unlink()
+
+
+def test_a_run_without_a_writer_is_closed(chores: Chores) -> None:
+    """One whose mark of progress is lost is active for ever otherwise; its stale lock goes, so that it can resume."""
+    run = held_run(chores.runs)
+    forget_progress(chores.runs, run)
+    (lock,) = (chores.repository / "locks").glob("*.softlock")
+    young = chores.do("close", apply=True)
+    assert young.last_line.startswith("aim-supervisor: 0 runs without a writer are closed, 0 stale"), young.logs
+    dry = chores.do("close", older_than=0)
+    assert dry.code == 0, dry.logs
+    assert f"run {run}: would close it" in dry.logs
+    assert dry.last_line.endswith("to do it, set APPLY=yes")
+    assert not read(chores.runs)[run]["ended"]
+    assert lock.exists()
+    closed = chores.do("close", apply=True, older_than=0)
+    assert closed.last_line == "aim-supervisor: 1 runs without a writer are closed, 1 stale locks of runs are removed"
+    assert read(chores.runs)[run]["ended"]
+    assert not lock.exists()
+
+
+def test_a_run_with_a_writer_is_left_alone(chores: Chores) -> None:
+    """However long it has written nothing: RocksDB's lock tells that its process lives, on whichever node."""
+    with role("hold", chores.runs) as writer:
+        run = writer.await_told("run")
+        own(*chores.runs.rglob("*"))
+        closed = chores.do("close", apply=True, older_than=0)
+        assert f"run {run} has a writer" in closed.logs, closed.logs
+        assert "0 runs without a writer are closed, 0 stale locks" in closed.last_line
+        assert (chores.repository / f"locks/{run}.softlock").exists()
+
+
+def test_a_damaged_run_fails_the_report(chores: Chores) -> None:
+    """The Job fails and names the run; runs of which all bytes can be read do not."""
+    whole = chores.do("report")
+    assert whole.code == 0, whole.logs
+    assert whole.last_line.startswith("aim-supervisor: 0 of 3 runs are damaged; 0 without a writer, 0 stale locks")
+    (table,) = list((chores.repository / "seqs/chunks").glob("*/*.sst"))[:1]
+    table.write_bytes(bytes(table.stat().st_size))
+    damaged = chores.do("report")
+    assert damaged.code == 1
+    assert f"run {table.parent.name} is damaged" in damaged.logs
+    assert damaged.last_line.startswith("aim-supervisor: 1 of 3 runs are damaged")
+    assert "make restore RUN=" in damaged.last_line
+
+
+def delete_as_aim_does(volume: Path, run: str) -> None:
+    """Delete a run without the trash, and leave what Aim leaves."""
+    assert done("delete", volume, "--run", run)["deleted"]
+    own(*volume.rglob("*"))
+
+
+def test_leftovers_of_deleted_runs_are_pruned(chores: Chores) -> None:
+    """From the index while the server goes on, and files; sequences without parameters go to the trash."""
+    odd = client("write", chores.runs, "--name", "odd")
+    (run,) = odd
+    done("name", chores.runs, "--run", run)
+    (chores.repository / "seqs/chunks" / ("f" * 24)).mkdir()
+    (chores.repository / "check_ins" / f"{'f' * 24}-0001-starting-0-0").touch()
+    own(*chores.runs.rglob("*"))
+    with running(SERVER, chores.runs) as server:
+        server.await_ready()
+        wait_for(lambda: "only-here" in parameters(server), seconds=60, still=server)
+        delete_as_aim_does(chores.runs, run)
+        assert "only-here" in parameters(server)
+        dry = chores.do("prune", older_than=0)
+        assert dry.code == 0, dry.logs
+        assert "would remove" in dry.logs
+        assert "only-here" in parameters(server)
+        pruned = chores.do("prune", apply=True, older_than=0)
+        assert pruned.code == 0, pruned.logs
+        assert "a server runs on host" in pruned.logs
+        assert int(pruned.last_line.split()[1]) > 0, pruned.logs
+        assert "only-here" not in parameters(server)
+        assert "number" in parameters(server)
+    assert not list((chores.repository / "seqs/chunks").glob("f*"))
+    assert list((chores.runs / TRASH).glob(f"*-{'f' * 24}/seqs"))
+    assert not list((chores.repository / "check_ins").glob("f*"))
+
+
+def parameters(server: Pod) -> Any:
+    """The parameters that the UI completes."""
+    return json.loads(server.get("/api/projects/params?sequence=metric", timeout=30) or "{}").get("params", {})
+
+
+def test_the_index_is_built_anew_while_the_server_goes_on(chores: Chores) -> None:
+    """The server does it, as its only writer, and says when it is done."""
+    with running(SERVER, chores.runs, host="aim-7") as server:
+        server.await_ready()
+        wait_for(lambda: len(indexed(chores.runs)) == 3, seconds=60, still=server)
+        before = (chores.repository / "meta/index").stat().st_ino
+        dry = chores.do("reindex")
+        assert dry.last_line.startswith("aim-supervisor: dry run: the index of 3 runs is built anew"), dry.logs
+        assert (chores.repository / "meta/index").stat().st_ino == before
+        built = chores.do("reindex", apply=True)
+        assert built.code == 0, built.logs
+        assert "a server runs on host aim-7: asking it" in built.logs
+        assert built.last_line == "aim-supervisor: 3 runs are indexed, 0 cannot be read"
+        assert (chores.repository / "meta/index").stat().st_ino != before
+        assert len(indexed(chores.runs)) == 3
+    assert not list((chores.runs / ".aim-maintenance").iterdir())
+
+
+def test_without_a_server_a_chore_does_what_needs_the_store_alone(chores: Chores) -> None:
+    """It holds the volume's lock meanwhile; the next server builds the index."""
+    with running(SERVER, chores.runs) as server:
+        server.await_ready()
+    built = chores.do("reindex", apply=True)
+    assert built.last_line.startswith("aim-supervisor: no server runs: the index is removed"), built.logs
+    assert not (chores.repository / "meta/index").exists()
+    assert chores.do("prune", apply=True).last_line == "aim-supervisor: there is no index to prune"
+
+
+def test_metrics_of_a_former_aim_are_recomputed(chores: Chores) -> None:
+    """Runs of Aim 3.17.5 lack the types of their sequences; all else of them stays as it was."""
+    shutil.rmtree(chores.repository)
+    expected = unpack("3.17.5", chores.runs)
+    done("prepare", chores.runs)
+    own(*chores.runs.rglob("*"))
+    dry = chores.do("recompute")
+    assert "dry run: 4 of 4 runs have metrics in a former form" in dry.last_line, dry.logs
+    updated = chores.do("recompute", apply=True, run=min(expected))
+    assert updated.last_line.startswith("aim-supervisor: 1 of 4 runs have metrics in a former form"), updated.logs
+    assert "dry run: 3 of 4" in chores.do("recompute").last_line
+    assert tell(chores.runs) == expected
+
+
+def test_a_deleted_run_comes_back_from_the_trash(chores: Chores) -> None:
+    """Deleted in the UI, it is there again with points, name, tags and note, while the server goes on and finds it."""
+    run, other, *_ = sorted(read(chores.runs))
+    describe(chores.runs, run)
+    before = details(chores.runs, run)
+    with running(SERVER, chores.runs) as server:
+        server.await_ready()
+        wait_for(lambda: len(indexed(chores.runs)) == 3, seconds=60, still=server)
+        delete(server, run)
+        delete(server, other)
+        assert details(chores.runs, run) == {"rows": []}
+        assert run in chores.do("undelete").logs
+        dry = chores.do("undelete", run=run)
+        assert dry.last_line.startswith("aim-supervisor: dry run"), dry.logs
+        assert details(chores.runs, run) == {"rows": []}
+        brought = chores.do("undelete", run=run, apply=True)
+        assert brought.code == 0, brought.logs
+        assert brought.last_line == "aim-supervisor: 1 deleted runs are brought back"
+        assert_all_there({run: before["points"]}, server)
+    assert details(chores.runs, run) == before
+    again = chores.do("undelete", run=run, apply=True)
+    assert again.code == 1
+    assert "the trash has no run" in again.last_line
+
+
+def test_a_new_run_has_no_tags_of_a_deleted_one(chores: Chores) -> None:
+    """SQLite gives the number of the newest deleted run to the next; Aim leaves its tags and notes under it."""
+    newest = latest(chores.runs)
+    describe(chores.runs, newest)
+    with running(SERVER, chores.runs) as server:
+        server.await_ready()
+        delete(server, newest)
+        (fresh,) = client("write", chores.runs)
+    assert details(chores.runs, fresh)["rows"][0][-2:] == (None, None)
+
+
+def latest(volume: Path) -> str:
+    """The run with the highest number."""
+    with sqlite3.connect(volume / ".aim/run_metadata.sqlite") as database:
+        return str(database.execute("SELECT hash FROM run ORDER BY id DESC").fetchone()[0])
+
+
+def test_the_trash_is_emptied_of_what_is_old(chores: Chores) -> None:
+    """Not of what was deleted lately; and of runs that are named, whenever they were deleted."""
+    run, other, *_ = sorted(read(chores.runs))
+    with running(SERVER, chores.runs) as server:
+        server.await_ready()
+        delete(server, run)
+        delete(server, other)
+    assert "0 of 2 deleted runs" in chores.do("empty-trash", apply=True).last_line
+    dry = chores.do("empty-trash", older_than=0)
+    assert "would remove run" in dry.logs
+    assert len(list((chores.runs / TRASH).iterdir())) == 2
+    assert "1 of 2 deleted runs are removed" in chores.do("empty-trash", apply=True, run=run).last_line
+    assert [path.name.endswith(other) for path in (chores.runs / TRASH).iterdir()] == [True]
+    assert "1 of 1 deleted runs are removed" in chores.do("empty-trash", apply=True, older_than=0).last_line
+    assert not list((chores.runs / TRASH).iterdir())
+
+
+@pytest.mark.parametrize(("run", "reason"), [("../..", "is no hash of a run"), ("a" * 24, "the trash has no run")])
+def test_a_run_that_cannot_be_is_refused(chores: Chores, run: str, reason: str) -> None:
+    """The exit code is 1, and the last line, which is the message of the container, says why."""
+    refused = chores.do("undelete", run=run, apply=True)
+    assert refused.code == 1
+    assert reason in refused.last_line
+
+
+def test_a_volume_without_a_repository_is_refused(chores: Chores) -> None:
+    """Nothing is made on it."""
+    chores.repository.rename(chores.runs / "elsewhere")
+    refused = chores.do("report")
+    assert refused.code == 1
+    assert "is no Aim repository" in refused.last_line
+    assert not chores.repository.exists()

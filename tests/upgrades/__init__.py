@@ -1,0 +1,1 @@
+"""Repositories of former versions of Aim, served by this one."""
