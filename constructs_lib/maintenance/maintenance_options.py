@@ -17,7 +17,7 @@ class ReportChore:
     """When, in cron syntax. Default: only when somebody creates a Job from the CronJob."""
 
     def check(self) -> None:
-        """Reject a faulty schedule, and numbers that cannot be."""
+        """Reject a faulty schedule, and numbers out of bounds."""
         check_bounds(self)
         if self.schedule is not None:
             check_schedule("schedule", self.schedule)
@@ -62,13 +62,13 @@ class MaintenanceOptions(JobOptions):
     """Chores on the repository. Each is a CronJob; it is suspended unless it has a schedule."""
 
     close: CloseChore = DEFAULT_CLOSE
-    """Closes runs without a writer."""
+    """Closes runs without a writer. Default: on request only."""
     report: ReportChore = DEFAULT_REPORT
-    """Reports damaged runs, runs without a writer, and stale locks; changes nothing."""
+    """Reports damaged runs, runs without a writer, and stale locks; changes nothing. Default: on request only."""
     prune: PruneChore = DEFAULT_PRUNE
-    """Removes what is left of deleted runs."""
+    """Removes what is left of deleted runs. Default: on request only."""
     empty_trash: EmptyTrashChore = DEFAULT_EMPTY_TRASH
-    """Removes deleted runs for good."""
+    """Removes deleted runs for good. Default: on request only."""
 
     def check(self) -> None:
         """Reject values that cannot work.

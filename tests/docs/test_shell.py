@@ -27,6 +27,7 @@ NOT_RUN = {
     "git": "of the reader's own repository",
     "kind": "makes a cluster of the reader's",
     "minikube": "the same",
+    "mv": "on the reader's volume; tests/upgrades puts databases back",
     "oc": "kubectl of OpenShift, of which none is here",
     "openssl": "makes a secret of the reader's",
     "pip": "tests/test_library.py installs the wheel",
