@@ -85,17 +85,15 @@ def _registry(scope: Construct) -> _Registry:
 
 def shared(scope: Construct, kind: type[Shared], id: str) -> Shared:
     """Return the one construct of a kind that a tree has, as a child of its root; it is made by the first who asks."""
-    made = _child(_root(scope), kind, id)
+    made = _found_or_made(scope, kind, id)
     assert isinstance(made, kind)
     return made
 
 
-# a construct never leaves its tree, and each question about it is a message to Node.js and back
+# each question about a construct is a message to Node.js and back, and the answer never changes. It is kept by the scope:
+# of an app that was made in Node.js, as by `cdk8s.Testing.app()`, jsii gives out another Python object each time
 @functools.cache
-def _root(scope: Construct) -> Construct:
-    return cast(Construct, scope.node.root)
-
-
-@functools.cache
-def _child(root: Construct, kind: type[Construct], id: str) -> Construct:
-    return kind(root, id)
+def _found_or_made(scope: Construct, kind: type[Construct], id: str) -> Construct:
+    root = scope.node.root
+    found = root.node.try_find_child(id)
+    return found if isinstance(found, kind) else kind(cast(Construct, root), id)

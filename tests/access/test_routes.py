@@ -210,6 +210,14 @@ def test_a_second_one_is_refused(chart: cdk8s.Chart) -> None:
         server.expose_via_ingress(ingress())
 
 
+def test_a_server_of_a_test_app_is_exposed() -> None:
+    """What a tree has once is found all the same: for an app made in Node.js, jsii gives out another object each time."""
+    server = serve(cdk8s.Chart(cdk8s.Testing.app(), "chart", namespace="ml"))
+    server.expose_via_ingress(ingress())
+    with pytest.raises(OptionError, match="it is already made by chart/server"):
+        server.expose_via_ingress(ingress())
+
+
 def test_tracking_comes_before_an_exposure(chart: cdk8s.Chart) -> None:
     """An Ingress that is made already would not lead to it."""
     server = serve(chart)

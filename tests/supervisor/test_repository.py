@@ -243,7 +243,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(copy: Path, name: 
     before = (copy / name).read_bytes()
     reason = str(done("prepare", copy)["refused"])
     assert reason.startswith(f"cannot bring {copy / name} to this version of Aim")
-    assert reason.endswith("a newer Aim wrote it, use that one's image")
+    assert "a newer Aim wrote it: " in reason
     assert (copy / name).read_bytes() == before
 
 
