@@ -90,8 +90,8 @@ def shared(scope: Construct, kind: type[Shared], id: str) -> Shared:
     return made
 
 
-# each question about a construct is a message to Node.js and back, and the answer never changes. It is kept by the scope:
-# of an app that was made in Node.js, as by `cdk8s.Testing.app()`, jsii gives out another Python object each time
+# each question about a construct is a message to Node.js and back, and the answer never changes. It is kept by the
+# scope: of an app that was made in Node.js, as by `cdk8s.Testing.app()`, jsii gives out another Python object each time
 @functools.cache
 def _found_or_made(scope: Construct, kind: type[Construct], id: str) -> Construct:
     root = scope.node.root

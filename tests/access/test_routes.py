@@ -211,7 +211,7 @@ def test_a_second_one_is_refused(chart: cdk8s.Chart) -> None:
 
 
 def test_a_server_of_a_test_app_is_exposed() -> None:
-    """What a tree has once is found all the same: for an app made in Node.js, jsii gives out another object each time."""
+    """What a tree has once is found all the same, though jsii gives out another object for such an app."""
     server = serve(cdk8s.Chart(cdk8s.Testing.app(), "chart", namespace="ml"))
     server.expose_via_ingress(ingress())
     with pytest.raises(OptionError, match="it is already made by chart/server"):
