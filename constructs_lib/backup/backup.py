@@ -21,7 +21,7 @@ from constructs_lib.plus import kplus
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.pod_options import for_aim
-from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
+from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.retention import DESCRIPTION, retention_annotations
 from constructs_lib.storage.storage import AimStorage
@@ -105,7 +105,7 @@ class AimBackup(Construct):
             name=plan.name,
             image=image,
             options=plan.options,
-            supervisor=supervisor or self._make_supervisor(),
+            supervisor=supervisor or self.jobs.make_supervisor(self, BACKUP),
             storage=storage,
             target=target,
             volume=self._make_volume(),
@@ -113,10 +113,6 @@ class AimBackup(Construct):
         self.copying = self._make_copying()
         self.drilling = self._make_drilling()
         self.network_policy = self._make_access()
-
-    def _make_supervisor(self) -> Supervisor:
-        metadata = self.jobs.metadata(config_map_name(f"{self.name}-backup"), BACKUP)
-        return Supervisor(self, "Supervisor", source="ConfigMap", metadata=metadata)
 
     def _make_volume(self) -> AimStorage | None:
         """Make the claim of the target; it is kept by everything that keeps the runs."""

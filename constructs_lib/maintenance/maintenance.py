@@ -17,7 +17,7 @@ from constructs_lib.plus import kplus
 from constructs_lib.pods.aim_containers import SCRATCH, SCRATCH_SIZE
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
 from constructs_lib.pods.pod_options import for_aim
-from constructs_lib.pods.supervisor_configmap import Supervisor, config_map_name
+from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.storage import AimStorage
 from constructs_lib.storage.storage_jobs import StorageJobs, add_role, check_place
@@ -102,13 +102,9 @@ class AimMaintenance(Construct):
         take(scope, entries, owner=self)
         self.name, self.storage, self._image = name, storage, image
         self._jobs = StorageJobs(name=name, storage=storage, options=for_aim(options))
-        self._supervisor = supervisor or self._make_supervisor()
+        self._supervisor = supervisor or self._jobs.make_supervisor(self, MAINTENANCE)
         self.chores = {chore.name: self._make(chore) for chore in chores}
         self.network_policy = self._make_access()
-
-    def _make_supervisor(self) -> Supervisor:
-        metadata = self._jobs.metadata(config_map_name(f"{self.name}-maintenance"), MAINTENANCE)
-        return Supervisor(self, "Supervisor", source="ConfigMap", metadata=metadata)
 
     def _make(self, chore: Chore) -> kplus.CronJob:
         job, pod = self._jobs.make_cron_job(

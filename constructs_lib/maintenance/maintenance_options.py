@@ -35,7 +35,7 @@ class CloseChore(ReportChore):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneChore(ReportChore):
-    """Removes what is left of deleted runs: from the index, and files of theirs."""
+    """Removes deleted runs from the index, and the files that they left."""
 
     dry_run: bool = True
     """Say only what would be done. Default: true; `APPLY=yes` in the environment of a Job wins."""

@@ -14,7 +14,7 @@ from constructs_lib.access.peers import Peer
 from constructs_lib.errors import below
 from constructs_lib.kubernetes.names import check_labels
 from constructs_lib.options import check_bounds, indexed
-from constructs_lib.plus import kplus
+from constructs_lib.plus import kplus, plain_object
 from constructs_lib.server.alerts import AlertOptions, rule_groups
 from constructs_lib.server.dashboard import DashboardOptions, dashboard
 
@@ -113,7 +113,6 @@ class Metrics(Construct):
     def _make(
         self, kind: str, metadata: cdk8s.ApiObjectMetadata, labels: Mapping[str, str], spec: dict[str, Any]
     ) -> None:
-        made = cdk8s.ApiObject(self, kind, api_version="monitoring.coreos.com/v1", kind=kind, metadata=metadata)
+        made = plain_object(self, kind, "monitoring.coreos.com/v1", kind, metadata=metadata, spec=spec)
         for key, value in labels.items():
             made.metadata.add_label(key, value)
-        made.add_json_patch(cdk8s.JsonPatch.add("/spec", spec))

@@ -18,7 +18,7 @@ from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.security import pod_security_context
-from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor
+from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor, config_map_name
 from constructs_lib.storage.storage import AimStorage
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
@@ -77,6 +77,16 @@ class StorageJobs:
         job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{what}.{self.name}")
         self.colocate(job)
         return job, self.pod_of(job)
+
+    def make_supervisor(self, scope: Construct, component: str) -> Supervisor:
+        """Make a supervisor for the pods of a component, which have none of a server's.
+
+        Args:
+            scope: of the construct.
+            component: of the pods.
+        """
+        metadata = self.metadata(config_map_name(f"{self.name}-{component}"), component)
+        return Supervisor(scope, "Supervisor", source="ConfigMap", metadata=metadata)
 
     def colocate(self, workload: kplus.Workload) -> None:
         """Run a pod on the server's node, where the volume of runs can be on one node only."""

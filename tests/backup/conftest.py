@@ -15,7 +15,7 @@ from tests.harness.building import dynamic
 from tests.harness.jobs import Ended, Job
 from tests.harness.manifest_rules import Manifest
 from tests.harness.sandbox import own, skip
-from tests.supervisor.processes import client, done
+from tests.supervisor.processes import recorded
 
 PASSWORD = KeyRef(name="backup", key="password")
 TO_CLAIM = BackupVolume(volume=ExistingClaim(name="copies"))
@@ -85,10 +85,7 @@ def backup(chart: cdk8s.Chart, volume: Path, tmp_path: Path) -> Backup:
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with three runs."""
-    volume = tmp_path_factory.mktemp("store")
-    done("prepare", volume)
-    client("write", volume, "--runs", 3)
-    return volume
+    return recorded(tmp_path_factory.mktemp("store"), "--runs", 3)
 
 
 @pytest.fixture

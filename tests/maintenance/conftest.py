@@ -15,7 +15,7 @@ from tests.harness.building import dynamic
 from tests.harness.jobs import Ended, Job
 from tests.harness.manifest_rules import Manifest, pod_template
 from tests.harness.sandbox import own
-from tests.supervisor.processes import client, done
+from tests.supervisor.processes import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = list(yaml.safe_load_all((ROOT / "dist/aim.k8s.yaml").read_text(encoding="utf-8")))
@@ -63,10 +63,7 @@ class Chores:
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with three runs."""
-    volume = tmp_path_factory.mktemp("store")
-    done("prepare", volume)
-    client("write", volume, "--runs", 3)
-    return volume
+    return recorded(tmp_path_factory.mktemp("store"), "--runs", 3)
 
 
 @pytest.fixture

@@ -148,6 +148,13 @@ def client(action: str, volume: Path, *options: object) -> dict[str, int]:
     return {line["hash"]: line["points"] for line in lines if "hash" in line}
 
 
+def recorded(volume: Path, *options: object) -> Path:
+    """Prepare a repository and write runs into it; returns its volume, for a fixture."""
+    done("prepare", volume)
+    client("write", volume, *options)
+    return volume
+
+
 def make_runs(volume: Path, *, rows: int = 0, folders: int = 0) -> None:
     """Make many runs in a prepared repository, as rows of its database or as folders."""
     command = [PYTHON, MANY_RUNS, volume, "--rows", rows, "--folders", folders]

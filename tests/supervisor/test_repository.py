@@ -20,7 +20,7 @@ import pytest
 from constructs_lib.supervisor.staging import BEFORE_MIGRATION
 from tests.harness.aim_environment import PYTHON
 from tests.harness.sandbox import disk, fill
-from tests.supervisor.processes import client, done, indexed, make_runs, role
+from tests.supervisor.processes import client, done, indexed, make_runs, recorded, role
 
 RUNS, INTERFACE = ".aim/run_metadata.sqlite", ".aim/aim_db"
 LAZY = ["check_ins", "locks", "progress"]
@@ -38,18 +38,7 @@ NOTE = """CREATE TABLE note (id INTEGER NOT NULL PRIMARY KEY, content TEXT NOT N
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared repository with two runs by Aim."""
-    volume = tmp_path_factory.mktemp("store")
-    done("prepare", volume)
-    client("write", volume, "--runs", 2, "--points", 3)
-    return volume
-
-
-@pytest.fixture
-def copy(store: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    volume = tmp_path / "volume"
-    shutil.copytree(store, volume)
-    return volume
+    return recorded(tmp_path_factory.mktemp("store"), "--runs", 2, "--points", 3)
 
 
 def asked(path: Path, question: str) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -21,14 +20,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         client("write", volume, "--runs", 2, "--points", 3)
         with indexing(volume) as indexer:
             indexer.await_indexed()
-    return volume
-
-
-@pytest.fixture
-def copy(store: Path, tmp_path: Path) -> Path:
-    """A copy of it, with the times of the files."""
-    volume = tmp_path / "volume"
-    shutil.copytree(store, volume)
     return volume
 
 
