@@ -20,7 +20,7 @@ from tests.harness.sandbox import own
 # what runs on a cluster runs by `make e2e` only: nobody means their cluster by a bare `pytest`
 collect_ignore = [] if "E2E" in os.environ else ["e2e"]
 if "LONG" not in os.environ:  # minutes of the same thing again and again: `make test LONG=1`
-    collect_ignore += ["backup/test_interruptions.py"]
+    collect_ignore += ["backup/test_interruptions.py", "backup/test_many_copies.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

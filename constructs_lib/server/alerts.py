@@ -22,8 +22,8 @@ class AlertOptions:
     """AimBackupTooOld: no backup has succeeded for so long. An instance without backups has no such metric, and no such
     alert. Default: 93600, 26 hours."""
     drill_age_seconds: Seconds = 8 * 86400
-    """AimDrillFailed: the last drill found runs that cannot be read, or none has ended for so long. Default: 691200,
-    eight days."""
+    """AimDrillFailed: the last drill found runs that cannot be read, or none has ended for so long, from the first
+    backup on. Default: 691200, eight days."""
     index_lag_seconds: Seconds = 600
     """AimIndexStuck: a run waits for so long to be indexed, and searches do not find it. Default: 600."""
     refused_per_minute: Count = 60
@@ -75,7 +75,9 @@ def _rules(which: str, instance: str, options: AlertOptions) -> Iterator[dict[st
         text = f"no backup of {instance} has succeeded for {{{{ $value | humanizeDuration }}}}"
         yield _rule("AimBackupTooOld", expression, text, minutes=5, severity="critical")
     if options.drill_age_seconds:
-        old = f"time() - {newest('aim_drill_timestamp_seconds')} > {options.drill_age_seconds}"
+        # where none has ended yet, the first backup counts
+        last = f"({newest('aim_drill_timestamp_seconds')} or {newest('aim_backup_first_success_timestamp_seconds')})"
+        old = f"time() - {last} > {options.drill_age_seconds}"
         expression = f"{newest('aim_drill_succeeded')} == 0 or {old}"
         text = f"the last restore drill of {instance} has failed, or is too old: see the logs of its Jobs"
         yield _rule("AimDrillFailed", expression, text, minutes=5, severity="critical")

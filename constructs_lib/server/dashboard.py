@@ -13,8 +13,8 @@ from constructs_lib.server.alerts import selector
 
 _PANELS: Sequence[tuple[str, str, Mapping[str, str]]] = (
     ("State", "short", {"{{{{state}}}}": "aim_state{}"}),
-    ("Runs", "short", {"all": "aim_runs{}", "running": "aim_runs_running{}", "unreadable": "aim_runs_unreadable{}"}),
-    ("Runs that wait to be indexed", "short", {"runs": "aim_runs_waiting{}"}),
+    ("Runs", "short", {"all": "aim_runs{}", "running": "aim_runs_running{}", "in the trash": "aim_trash_runs{}"}),
+    ("Runs that wait to be indexed", "short", {"runs": "aim_runs_waiting{}", "unreadable": "aim_runs_unreadable{}"}),
     ("Lag of the index", "s", {"longest wait": "aim_index_lag_seconds{}"}),
     ("Age of the last change in the index", "s", {"age": "time() - aim_index_changed_timestamp_seconds{}"}),
     (

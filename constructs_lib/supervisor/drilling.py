@@ -56,10 +56,12 @@ def unreadable_runs(volume: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read(repository: Any, run_hash: str) -> None:
-    """Read parameters and all points of all metrics of a run."""
-    from aim import Run
+    """Read parameters, all points of all metrics, and the bytes of whatever else a run has, as images."""
+    from aim import Metric, Run
 
     run = Run(run_hash, repo=repository, read_only=True)
     run[...]  # reads them
-    for metric in run.metrics():
-        metric.values.sparse_list()
+    for name, context, _ in run.iter_metrics_info():  # `run.metrics()` leaves out those of archived runs
+        Metric(name, context, run).values.sparse_list()
+    for _ in repository.request_container("seqs", run_hash, read_only=True).items():
+        pass  # RocksDB checks what it reads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import time
 from pathlib import Path
 
 from . import Refusal, say
@@ -24,7 +25,9 @@ def finish(options: argparse.Namespace) -> None:
     summary = read_json(volume / COPY / SUMMARY)
     if not summary:
         raise Refusal(f"{volume / COPY} has no {SUMMARY}: the copy was removed by another backup; run one at a time")
-    note(volume / LAST_BACKUP, made=summary["made"], runs=summary["runs"], number=summary.get("number", 0) + 1)
+    first = read_json(volume / LAST_BACKUP).get("first") or time.time()
+    number = summary.get("number", 0) + 1
+    note(volume / LAST_BACKUP, made=summary["made"], runs=summary["runs"], number=number, first=first)
     discard(volume / COPY)
     conclude(f"copied {summary['runs']} runs, {summary['in_progress']} of them in progress")
 

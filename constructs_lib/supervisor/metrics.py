@@ -14,6 +14,7 @@ from typing import Any
 
 from .notes import LAST_ATTEMPT, LAST_BACKUP, LAST_DRILL, read_json
 from .threads import in_thread
+from .trash import entries
 
 _SAMPLE_SECONDS = 15
 
@@ -29,11 +30,13 @@ HELP = {
     "aim_refused_requests_total": "Requests that were refused, by the guard that has refused them.",
     "aim_lock_waits_total": "Starts that had to wait for the lock on the volume.",
     "aim_worker_restarts_total": "Processes of the web server that have ended and were replaced, by what ended them.",
+    "aim_trash_runs": "Deleted runs on the volume, which take room until the trash is emptied.",
     "aim_volume_size_bytes": "Size of the file system that the runs are on.",
     "aim_volume_used_bytes": "Bytes of it that are used, whatever by.",
     "aim_volume_free_bytes": "Bytes of it that are free.",
     "aim_backup_started_timestamp_seconds": "When the last backup has begun, whatever has become of it.",
     "aim_backup_tried_timestamp_seconds": "When the first backup has begun that no success had followed by then.",
+    "aim_backup_first_success_timestamp_seconds": "When the first successful backup has ended.",
     "aim_backup_last_success_timestamp_seconds": "When the last successful backup has ended.",
     "aim_backup_made_timestamp_seconds": "From which time its copy is: what was recorded before is in it.",
     "aim_backup_runs": "Runs in it.",
@@ -99,6 +102,7 @@ async def watch_volume(volume: Path, metrics: Metrics) -> None:
 def _sample(volume: Path) -> dict[str, float]:
     room = os.statvfs(volume)
     values: dict[str, Any] = {
+        "aim_trash_runs": len(entries(volume)),
         "aim_volume_size_bytes": room.f_blocks * room.f_frsize,
         "aim_volume_used_bytes": (room.f_blocks - room.f_bfree) * room.f_frsize,
         "aim_volume_free_bytes": room.f_bavail * room.f_frsize,
@@ -108,6 +112,7 @@ def _sample(volume: Path) -> dict[str, float]:
         values["aim_backup_started_timestamp_seconds"] = attempt.get("begun")
         values["aim_backup_tried_timestamp_seconds"] = attempt.get("tried")
     if backup:
+        values["aim_backup_first_success_timestamp_seconds"] = backup.get("first")
         values["aim_backup_last_success_timestamp_seconds"] = backup.get("finished")
         values["aim_backup_made_timestamp_seconds"] = backup.get("made")
         values["aim_backup_runs"] = backup.get("runs")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 
 import cdk8s
 import pytest
 
-from constructs_lib.supervisor.notes import LAST_BACKUP, LAST_DRILL
+from constructs_lib.supervisor.notes import LAST_BACKUP, LAST_DRILL, read_json
 from constructs_lib.supervisor.staging import COPY
 from tests.backup.conftest import Backup, make
 from tests.harness.jobs import kill
@@ -46,10 +48,12 @@ def test_a_copy_is_made_and_a_drill_reads_it(seeded: Backup) -> None:
 def test_a_second_copy_sends_what_is_new(seeded: Backup) -> None:
     """Tables of runs that have not changed are not read again, though their links are new files."""
     seeded.copy()
+    first = read_json(seeded.runs / LAST_BACKUP)["finished"]
     client("write", seeded.runs, "--runs", 1)
     own(*(seeded.runs / ".aim").rglob("*"))
     again = seeded.copy()
     assert again.code == 0, again.logs
+    assert read_json(seeded.runs / LAST_BACKUP)["first"] == pytest.approx(first, abs=1)
     (files,) = [line.split() for line in again.logs.splitlines() if line.startswith("Files:")]
     new, changed, unmodified = int(files[1]), int(files[3]), int(files[5])
     assert unmodified > 20
@@ -78,6 +82,18 @@ def test_a_drill_finds_a_run_that_cannot_be_read(seeded: Backup) -> None:
     assert f"run {table.parent.name} cannot be read" in drilled.logs
     assert "2 of 3 runs of the newest copy are read by Aim" in drilled.last_line
     assert not json.loads((seeded.runs / LAST_DRILL).read_text("utf-8"))["succeeded"]
+
+
+def test_a_drill_reads_the_points_of_archived_runs(seeded: Backup) -> None:
+    """Aim lists no metrics of them."""
+    (table,) = list((seeded.runs / ".aim/seqs/chunks").glob("*/*.sst"))[:1]
+    table.write_bytes(bytes(table.stat().st_size))
+    with contextlib.closing(sqlite3.connect(seeded.runs / ".aim/run_metadata.sqlite")) as database:
+        database.execute("UPDATE run SET is_archived = 1 WHERE hash = ?", [table.parent.name])
+        database.commit()
+    assert seeded.copy().code == 0
+    drilled = seeded.job("aim-drill").run()
+    assert (drilled.code, f"run {table.parent.name} cannot be read" in drilled.logs) == (1, True)
 
 
 @pytest.fixture

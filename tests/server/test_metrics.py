@@ -69,6 +69,7 @@ CASES: list[tuple[str, dict[str, str], dict[str, str]]] = [
     ("AimBackupTooOld", {"aim_backup_tried_timestamp_seconds": str(NOW - 27 * 3600)}, {}),
     ("AimDrillFailed", {"aim_drill_succeeded": "0", "aim_drill_timestamp_seconds": str(NOW - 60)}, {}),
     ("AimDrillFailed", {"aim_drill_succeeded": "1", "aim_drill_timestamp_seconds": str(NOW - 9 * 86400)}, {}),
+    ("AimDrillFailed", {"aim_backup_first_success_timestamp_seconds": str(NOW - 9 * 86400)}, {}),
     ("AimIndexStuck", {"aim_index_lag_seconds": "601"}, {}),
     ("AimRequestsRefused", {'aim_refused_requests_total{cause="origin"}': "0+61x100"}, {"cause": "origin"}),
 ]
@@ -78,6 +79,7 @@ WELL = {
     "aim_volume_free_bytes": "11",
     "aim_volume_size_bytes": "100",
     "aim_backup_tried_timestamp_seconds": str(NOW - 27 * 3600),
+    "aim_backup_first_success_timestamp_seconds": str(NOW - 30 * 86400),
     "aim_backup_last_success_timestamp_seconds": str(NOW - 25 * 3600),
     "aim_drill_succeeded": "1",
     "aim_drill_timestamp_seconds": str(NOW - 7 * 86400),

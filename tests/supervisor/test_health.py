@@ -19,6 +19,7 @@ from constructs_lib.supervisor.metrics import Metrics, watch_volume
 from constructs_lib.supervisor.notes import LAST_ATTEMPT, LAST_BACKUP, LAST_DRILL, note, note_attempt, read_json
 from constructs_lib.supervisor.patches.asgi import Receive, Scope, Send
 from constructs_lib.supervisor.refused import RefusedRequests, reporter
+from constructs_lib.supervisor.trash import TRASH
 from tests.supervisor.asgi_client import ask as ask_page
 
 
@@ -272,6 +273,7 @@ def test_metrics_of_the_volume_tell_of_backups_and_room(tmp_path: Path) -> None:
     assert read_json(tmp_path / LAST_ATTEMPT)["tried"] == tried
     note(tmp_path / LAST_BACKUP, made=1.5, runs=7)
     note_attempt(tmp_path)
+    (tmp_path / TRASH / "1700000000.000-abc").mkdir(parents=True)
     (tmp_path / LAST_DRILL).write_text('{"runs"', encoding="utf-8")
     text = asyncio.run(watched()).text()
     values = values_of(text)
@@ -279,4 +281,5 @@ def test_metrics_of_the_volume_tell_of_backups_and_room(tmp_path: Path) -> None:
     assert values["aim_backup_tried_timestamp_seconds"] == values["aim_backup_started_timestamp_seconds"] > tried
     assert 0 < values["aim_volume_free_bytes"] <= values["aim_volume_size_bytes"]
     assert 0 < values["aim_volume_used_bytes"] < values["aim_volume_size_bytes"]
+    assert values["aim_trash_runs"] == 1
     assert "aim_drill_runs" not in values
