@@ -166,9 +166,9 @@ class Client:
 
 
 @contextlib.contextmanager
-def forwarded(namespace: str, port: int) -> Iterator[int]:
+def forwarded(namespace: str, port: int, *, service: str = "aim") -> Iterator[int]:
     """Forward a port of a server's Service to the loopback, as a user does; the port there."""
-    command = ["kubectl", "port-forward", "-n", namespace, "service/aim", f":{port}"]
+    command = ["kubectl", "port-forward", "-n", namespace, f"service/{service}", f":{port}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

@@ -14,12 +14,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e import controllers, kube, proxies
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
 from tests.e2e.logins import REACH, make_cookie_secret, make_tokens
 from tests.e2e.proxies import ENVOY, TRAEFIK, Proxy
+from tests.supervisor.chromium import chromium
 
 INGRESS, ROUTE = "aim.example.com", "route.example.com"
 """Host names of the two ways in."""
@@ -174,6 +176,22 @@ ask("/api/projects/", "telemetry")
 print(*{"secure" if cookie.secure else "plain" for cookie in jar})
 """
 """Logs in as a browser does; prints what it was answered before, then, and afterwards."""
+
+
+def test_a_browser_shows_the_runs_after_a_login(site: Site) -> None:
+    """The login's page comes first; with a password, the page of runs, with a run in it."""
+    user, _, token = site.credentials.partition(":")
+    with (
+        kube.forwarded(site.proxy.namespace, 443, service="proxy") as port,
+        chromium(ports={f"{INGRESS}:443": port}) as browser,
+    ):
+        page = browser.new_page(ignore_https_errors=True)  # the authority is known to the test's clients only
+        page.goto(f"https://{INGRESS}/aim/runs")
+        page.get_by_label("User").fill(user)
+        page.get_by_label("Password").fill(token)
+        page.get_by_role("button", name="Log in").click()
+        expect(page).to_have_url(f"https://{INGRESS}/aim/runs")
+        page.get_by_text(EXPERIMENT).first.wait_for(timeout=60_000)
 
 
 @pytest.mark.parametrize("url", [f"https://{INGRESS}", f"https://{ROUTE}"])

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -32,19 +32,18 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # names of other owners lead to this machine, and no other name anywhere
-    f"--host-resolver-rules={', '.join(_RULES)}",
 ]
 _PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.23.4/full/"
 _PACKAGE = Path(__file__).resolve().parents[2] / "node_modules/pyodide"
 
 
 @contextlib.contextmanager
-def chromium(within: Sequence[str] = ()) -> Iterator[Browser]:
+def chromium(within: Sequence[str] = (), *, ports: Mapping[str, int] | None = None) -> Iterator[Browser]:
     """Start the browser.
 
     Args:
         within: a command that runs it elsewhere, such as in the network of a pod. Default: here.
+        ports: of this machine, where ports of other names lead, such as `aim.example.com:443`. Default: none.
     """
     executable = shutil.which("chromium")
     if not executable:
@@ -55,7 +54,10 @@ def chromium(within: Sequence[str] = ()) -> Iterator[Browser]:
         script.write_text(f'#!/bin/sh\nexec {shlex.join([*within, executable])} "$@"\n', encoding="utf-8")
         script.chmod(0o755)
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=script, args=_FLAGS)
+        # names of other owners lead to this machine, and no other name anywhere
+        rules = [f"MAP {place} 127.0.0.1:{port}" for place, port in (ports or {}).items()] + _RULES
+        flags = [*_FLAGS, f"--host-resolver-rules={', '.join(rules)}"]
+        browser = playwright.chromium.launch(executable_path=script, args=flags)
         try:
             yield browser
         finally:
