@@ -11,9 +11,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-CONNECTIONS, TURNS = 8, 10
+TURNS = 10
+HEADERS = "Host: localhost\r\n"
 CHEAP = "/api/projects/pinned-sequences"
 SEARCH = "/api/runs/search/metric/?p=500&q=metric.name%20%3D%3D%20%22loss%22"
 SEARCHES = 3
@@ -28,7 +28,7 @@ SMALL_CALLS = 5
 class Connection:
     """A kept-alive connection; less work than a library's, so that it is the server that is measured."""
 
-    def __init__(self, path: str, port: int = 43800, headers: str = "Host: localhost\r\n") -> None:
+    def __init__(self, path: str, port: int = 43800, headers: str = HEADERS) -> None:
         """Connect; every question is for the same path."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=SILENCE)
         self._file = self._socket.makefile("rb")
@@ -64,19 +64,18 @@ class Connection:
         return 1000 * (time.perf_counter() - self._begin)
 
 
-def cheap(port: str = "43800", *headers: str) -> dict[str, float]:
+def cheap(port: str = "43800", headers: str = HEADERS, connections: str = "8") -> dict[str, float]:
     """The same cheap question over eight connections at once, several times: one worker may get most of them."""
     latencies: list[float] = []
     begin = time.perf_counter()
     for _ in range(TURNS):
-        latencies += _over_connections(1000, int(port), *headers)
+        latencies += _over_connections(1000, [Connection(CHEAP, int(port), headers) for _ in range(int(connections))])
     rate = len(latencies) / (time.perf_counter() - begin)
     return {"requests a second": rate, "p50 ms": _part(latencies, 0.5), "p99 ms": _part(latencies, 0.99)}
 
 
-def _over_connections(times: int, *where: Any) -> list[float]:
+def _over_connections(times: int, connections: list[Connection]) -> list[float]:
     latencies: list[float] = []
-    connections = [Connection(CHEAP, *where) for _ in range(CONNECTIONS)]
     with selectors.DefaultSelector() as selector:
         for connection in connections:
             selector.register(connection, selectors.EVENT_READ, data=connection)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import cdk8s
 
 from app.login import TOKEN_COST, entry
-from bench.load import CHEAP
+from bench.load import CHEAP, HEADERS
 from bench.recording import rate
 from bench.serving import load, own_folder
 from tests.harness.building import aim_server, dynamic
@@ -44,8 +44,10 @@ def measure(volume: Path, folder: Path) -> dict[str, tuple[float, float]]:
             answer = ask.get(PORT, "/oauth2/sign_in", method="POST", body=form, content_type=kind)
             cookie = answer.headers.partition("_aim_aim=")[2].partition(";")[0]
             headers = f"Host: localhost\r\nCookie: _aim_aim={cookie}\r\n"
-            direct, through = load(pod, "cheap"), load(pod, "cheap", PORT, headers)
-            both = {f"cheap, by cookie, {name}": (direct[name], through[name]) for name in direct}
+            both: dict[str, tuple[float, float]] = {}
+            for connections in (1, 8):  # a user's page; and more than two cores can do for proxy, Aim and client
+                direct, through = (load(pod, "cheap", *way, connections) for way in ((43800, HEADERS), (PORT, headers)))
+                both |= {f"cheap, {connections} by cookie, {name}": (direct[name], through[name]) for name in direct}
             for clients in (1, 4):
                 ways = ["aim://127.0.0.1:53800", f"aim://ci:{token}@127.0.0.1:{PORT}"]
                 past, by_token = (rate(pod, (way, POINTS), clients) for way in ways)
