@@ -20,17 +20,19 @@ from tests.supervisor.processes import client
 from tests.supervisor.test_staging import acknowledged, assert_acknowledged, read
 
 COPIES = 20
+PAUSE = 0.02
+"""Seconds between two points: at full speed, there are more runs with each copy than the one before has taken to read."""
 
 
 @pytest.fixture
 def busy(backup: Backup) -> Iterator[Backup]:
-    """A backup of 300 runs that have ended, beside a server and two writers at full speed."""
+    """A backup of 300 runs that have ended, beside a server and two writers."""
     client("write", backup.runs, "--runs", 300)
     own(*backup.runs.rglob("*"))
     with running(SERVER, backup.runs) as server, training(SERVER, backup.runs) as trainer:
         server.await_ready()
         for name in ("one", "two"):
-            trainer.client("acknowledge", "--name", name, "--points", 300)
+            trainer.client("acknowledge", "--name", name, "--points", 300, "--pause", PAUSE)
         wait_for(lambda: len(acknowledged(backup.runs)) >= 6, seconds=120, still=trainer)
         yield backup
         assert not [each for each in trainer.commands if each.poll() is not None], trainer.logs

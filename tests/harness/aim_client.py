@@ -59,6 +59,7 @@ def acknowledge(options: argparse.Namespace) -> None:
                 if step % 20 == 0:
                     run["step"] = step
                 print(json.dumps([run.hash, step]), file=file, flush=True)
+                time.sleep(options.pause)
             run.close()
 
 
