@@ -21,7 +21,7 @@ from tests.supervisor.test_staging import acknowledged, assert_acknowledged, rea
 
 COPIES = 20
 PAUSE = 0.02
-"""Seconds between two points: at full speed, there are more runs with each copy than the one before has taken to read."""
+"""Seconds between two points: at full speed, each copy would have hundreds of runs more to be read."""
 
 
 @pytest.fixture
