@@ -38,14 +38,14 @@ synth: .venv/.app
 	@INSTANCES="$${INSTANCES-}" CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python -O main.py
 
 new: .venv/.app
-	@[ -n "$(NAME)" ] || { echo "make new: NAME is missing: make new NAME=vision" >&2; exit 1; }
-	python -m app.instances.new "$(NAME)" $(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(if $(STORAGE),--storage "$(STORAGE)") $(if $(ACCESS),--access "$(ACCESS)")
+	@[ -n "$${NAME-}" ] || { echo "make new: NAME is missing: make new NAME=vision" >&2; exit 1; }
+	python -m app.instances.new "$$NAME" $${NAMESPACE:+--namespace "$$NAMESPACE"} $${STORAGE:+--storage "$$STORAGE"} $${ACCESS:+--access "$$ACCESS"}
 
 validate: .venv/.app
 	@python -m app.validate
 
 diff: .venv/.app
-	@CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python -m app.changes $(if $(AGAINST),--against "$(AGAINST)") $(if $(MARKDOWN),--markdown)
+	@CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python -m app.changes $${AGAINST:+--against "$$AGAINST"} $${MARKDOWN:+--markdown}
 
 login: .venv/.app
 	@USERS="$${USERS-}" TOKENS="$${TOKENS-}" NAMESPACE="$${NAMESPACE-}" SECRET="$${SECRET-}" python -m app.login

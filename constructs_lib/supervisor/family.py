@@ -29,9 +29,11 @@ class Member:
     pid: int
     _reason: int
     born: float = field(default_factory=time.monotonic)
+    _is_killed: bool = False
 
     def signal(self, number: int) -> None:
         """Send it a signal; it is reaped by its family only, so the process id is its own."""
+        self._is_killed |= number == signal.SIGKILL
         os.kill(self.pid, number)
 
     def end_of(self, status: int) -> str:
@@ -40,7 +42,7 @@ class Member:
             reason = pipe.read().strip()
         if os.WIFSIGNALED(status):
             name = signal.Signals(os.WTERMSIG(status)).name
-            hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+            hint = ", as the kernel does when memory runs out" if name == "SIGKILL" and not self._is_killed else ""
             return f"the {self.role} was ended by {name}{hint}"
         return f"the {self.role} ended with exit code {os.WEXITSTATUS(status)}: {reason or 'it gave no reason'}"
 

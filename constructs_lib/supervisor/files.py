@@ -39,7 +39,18 @@ def open_plain(path: Path, flags: int) -> int:
     return file
 
 
-def read_plain(path: Path) -> str:
-    """Read the beginning of a file that is a file itself; raises like `open_plain`."""
+def read_plain(path: Path, *, most: int = MOST) -> str:
+    """Read so many bytes, at most, of a file that is a file itself; raises like `open_plain`."""
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
-        return file.read(MOST).decode(errors="replace")
+        return file.read(most).decode(errors="replace")
+
+
+def replace_plain(path: Path, text: str) -> None:
+    """Write a file at once and for good; what is in its place, or in that of the new one, is not followed."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with fresh.open("x", encoding="utf-8") as file:  # "w" would follow a link
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -93,7 +93,7 @@ def _labels(labels: dict[str, str]) -> str:
 async def watch_volume(volume: Path, metrics: Metrics) -> None:
     """Look at the volume for ever: its room, and what backups and drills have noted on it."""
     while True:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError, OverflowError):
             for name, value in (await in_thread(_sample, volume)).items():
                 metrics.set(name, value)
         await asyncio.sleep(_SAMPLE_SECONDS)

@@ -8,8 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .files import read_plain, replace_plain
+
 BACKUP = ".aim-backup"
 """Beside `.aim`: what backups need on the volume."""
+
+_MOST = 2**20
+"""Bytes of a file."""
 
 LAST_ATTEMPT = f"{BACKUP}/last-attempt.json"
 LAST_BACKUP = f"{BACKUP}/last-backup.json"
@@ -19,9 +24,7 @@ LAST_DRILL = f"{BACKUP}/last-drill.json"
 def note(path: Path, **values: Any) -> None:
     """Write a file of JSON, at once."""
     path.parent.mkdir(exist_ok=True)
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps({"finished": time.time(), **values}) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    replace_plain(path, json.dumps({"finished": time.time(), **values}) + "\n")
 
 
 def note_attempt(volume: Path) -> None:
@@ -33,8 +36,8 @@ def note_attempt(volume: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file of JSON; empty where there is none, or half of one."""
+    """A file of JSON; empty where there is none, half of one, or something else."""
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_plain(path, most=_MOST))
         return found if isinstance(found, dict) else {}
     return {}

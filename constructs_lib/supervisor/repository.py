@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import Refusal, say
-from .files import NotPlainError, read_plain
+from .files import NotPlainError, read_plain, replace_plain
 from .patches.migrations import newest, tables_of, upgrade
 from .staging import BEFORE_MIGRATION, RESTORING, copy_database
 
@@ -260,10 +260,4 @@ def _creating_runs(repository: Path) -> Iterator[None]:
 
 def write_version(path: Path, version: tuple[int, ...]) -> None:
     """Write the file that makes a repository one, at once and for good: Aim fails at an empty one."""
-    text, fresh = ".".join(map(str, version)) + "\n", path.with_name(".VERSION.new")
-    fresh.unlink(missing_ok=True)
-    with fresh.open("x", encoding="utf-8") as file:  # "w" would follow a link
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    replace_plain(path, ".".join(map(str, version)) + "\n")

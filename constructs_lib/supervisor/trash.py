@@ -100,12 +100,14 @@ def _copy_rows(living: Path, to: Path, run: str) -> list[tuple[int, str]]:
 
 def entries(volume: Path) -> list[Entry]:
     """What is in the trash, the oldest first; also of deletions that were interrupted."""
-    return [_entry(folder) for folder in sorted((volume / TRASH).glob("*-*"))]
+    return [*filter(None, map(_entry, sorted((volume / TRASH).glob("*-*"))))]
 
 
-def _entry(folder: Path) -> Entry:
-    noted, (stamp, _, run) = read_json(folder / _NOTE), folder.name.partition("-")
-    return Entry(folder, run, float(stamp), str(noted.get("name") or ""))
+def _entry(folder: Path) -> Entry | None:
+    stamp, _, run = folder.name.partition("-")
+    with contextlib.suppress(ValueError):  # somebody else's folder has no time
+        return Entry(folder, run, float(stamp), str(read_json(folder / _NOTE).get("name") or ""))
+    return None
 
 
 def take_back(volume: Path, run: str) -> Entry:

@@ -129,6 +129,15 @@ def makes_a_repository_elsewhere(intruder: Intruder, folder: Path) -> bool:
 
 
 @attack
+def empties_a_run_past_the_trash(intruder: Intruder, _: Path) -> bool:
+    """Delete the root of its tree."""
+    tree = intruder.tree(sub=RUN)
+    intruder.send(tree, "__setitem__", ("kept",), 1)
+    intruder.send(tree, "__delitem__", ())
+    return not intruder.ask(tree, "collect", (), False, False)
+
+
+@attack
 def reads_an_attribute(intruder: Intruder, folder: Path) -> bool:
     """Read where the repository is (aimhubio/aim#3412)."""
     return str(folder) in str(intruder.ask(intruder.get("Repo"), "root_path"))

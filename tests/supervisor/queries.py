@@ -311,5 +311,21 @@ COSTLY = (
     "sorted(range(9999), key=lambda x: sorted(range(9999), key=lambda y: 1.5))",
     "1" + " < 1" * 99 + " and 1",
     "(" * 150 + "1" + ")" * 150 + " and " + "-" * 3000 + "1",
+    # values within values, each twice or three times
+    f"[str(a) for a in [slice(1,1,1)]{' for a in [slice(a,a,a)]' * 30}]",
+    f"[str(a) for a in [1]{' for a in [{0: a, 1: a}.values()]' * 30}]",
+    f"[str(a) for a in [1]{' for a in [{0: a, 1: a}.items()]' * 30}]",
+    "str([range(x) for x in [2**9998 + y for y in range(999)]] * 10)",
+    # formats of dates
+    "datetime(2020, 1, 1).strftime('%80000000d')",
+    "[datetime(2020,1,1).strftime('%999d'+s) for s in ['x'*9999] for s in [s+s+s+s]]",
+    # a text in another one, in Python 3.9
+    "[a in b for a in ['x'*9999] for a in [(a+a+a+a)+'y'+(a+a+a+a)] for b in [a+a+a+a]]",
+    "[b.find(a) for a in ['x'*9999] for a in [(a+a+a+a)+'y'+(a+a+a+a)] for b in [a+a+a+a]]",
+    "[a.strip(b) for a in ['x'*9999] for a in [a+a+a+a+a+a+a+a] for b in ['y'*9999+a]]",
+    "str(b'a'*9999, 'punycode')",
+    # integers of the same hash
+    "[set(a) for a in [[x * (2**61 - 1) for x in range(999)]] for a in [a+a+a+a] if {*a} - {1}]",
+    "[len(set(a)) for a in [[(x*999+y) * (2**61-1) for x in range(9) for y in range(999)]] for b in range(99)]",
 )
 """Queries that would take the server's time or memory for themselves."""

@@ -107,6 +107,7 @@ def test_a_worker_that_hangs_is_replaced(manifests: list[Manifest], volume: Path
         wait_for(lambda: "and is replaced" in server.logs, seconds=30, still=server)
         wait_for(lambda: worker not in processes(server, "supervisor host"), seconds=30, still=server)
         server.await_ready()
+        assert "as the kernel does" not in server.logs  # it was the supervisor
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 0.5, 1, 1.5])

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from constructs_lib.supervisor import Refusal, locks, repository
+from constructs_lib.supervisor import Refusal, locks, notes, repository
 from constructs_lib.supervisor.files import MOST, NotPlainError, read_plain
+from constructs_lib.supervisor.trash import TRASH, entries
 from constructs_lib.supervisor.volume import LOCK, Hold, is_held_by
 
 OUTSIDE = "17\nanother\n"
@@ -85,6 +86,29 @@ def test_the_version_is_not_written_through_a_link(volume: Path) -> None:
     repository.write_version(volume / "VERSION", (3, 7))
     assert (volume.parent / "outside").read_text(encoding="utf-8") == OUTSIDE
     assert (volume / "VERSION").read_text(encoding="utf-8") == "3.7\n"
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_note_that_is_no_plain_file_tells_nothing(volume: Path, kind: str) -> None:
+    """Another's file is not read, and none of them is waited for."""
+    ODD[kind](volume / "note.json")
+    assert notes.read_json(volume / "note.json") == {}
+
+
+def test_a_note_is_not_written_through_a_link(volume: Path) -> None:
+    """Neither by its own name nor by that of the file that becomes it."""
+    for name in ("note.json", ".note.json.new"):
+        (volume / name).symlink_to(volume.parent / "made")
+    notes.note(volume / "note.json", runs=7)
+    assert not (volume.parent / "made").exists()
+    assert notes.read_json(volume / "note.json")["runs"] == 7
+
+
+def test_a_folder_of_somebody_elses_in_the_trash_is_left_alone(volume: Path) -> None:
+    """Its name has no time."""
+    (volume / TRASH / "not-ours").mkdir(parents=True)
+    (volume / TRASH / "1700000000.000-abc").mkdir()
+    assert [each.run for each in entries(volume)] == ["abc"]
 
 
 def test_no_more_than_the_beginning_of_a_file_is_read(volume: Path) -> None:

@@ -17,8 +17,9 @@ from typing import Any, Callable
 _STEPS = 100_000
 """Of an evaluation: items that loops go over, and items, characters and digits of values that it makes."""
 
-_CHARACTERS, _DIGITS = 16, 64
-"""Characters of a text, and bits of an integer, that are charged as one step."""
+_CHARACTERS, _DIGITS = 16, 8
+"""Characters of a text, and bits of an integer, that are charged as one step: integers of many bits can be made to have
+the same hash, and a set of them takes the square of their number."""
 
 _SECONDS = 0.5
 """CPU time of an evaluation; those that people write take some 0.00002."""
@@ -31,6 +32,12 @@ _SEARCH_SECONDS = 60.0
 
 _LONGEST = 10_000
 """Characters or items that one operation may repeat or pad to."""
+
+_LONGEST_FORMAT = 200
+"""Characters of a format of dates."""
+
+_PRODUCT = 10**8
+"""Of the lengths of a text and of what is looked for in it: Python before 3.10 takes as long as that."""
 
 _BITS = 10_000
 """Of an integer that is written, multiplied, raised or shifted."""
@@ -103,6 +110,8 @@ def _size(value: Any) -> int:
             size += len(each) // _CHARACTERS
         elif isinstance(each, int):
             size += _bits(each) // _DIGITS
+        elif isinstance(each, range):
+            waiting += each.start, each.stop, each.step
         elif isinstance(each, (list, tuple, set, frozenset, dict)):
             size += len(each)
             waiting += each
@@ -152,6 +161,13 @@ def modulo(left: Any, right: Any) -> Any:
     return left % right
 
 
+def contains(thing: Any, things: Any) -> bool:
+    """Whether something is in others, or a text in another one."""
+    if isinstance(thing, str) and isinstance(things, str):
+        _check_search(things, thing)
+    return thing in things
+
+
 def rounded(number: Any, ndigits: Any = None) -> Any:
     """Round, as `round` does: that of an integer to minus a billion digits raises ten to that."""
     if isinstance(ndigits, int):
@@ -180,9 +196,38 @@ def _check_bits(count: int, *, most: int = _BITS) -> None:
         raise RefusedError(f"a query has integers of at most {most} bits")
 
 
-def _check_size(count: int) -> None:
-    if count > _LONGEST:
-        raise RefusedError(f"a query makes values of at most {_LONGEST} characters or items")
+def _check_size(count: int, *, most: int = _LONGEST) -> None:
+    if count > most:
+        raise RefusedError(f"a query makes values of at most {most} characters or items")
+
+
+def _check_search(text: str, part: str) -> None:
+    if len(text) * len(part) > _PRODUCT:
+        raise RefusedError(f"a query looks for {len(part)} characters in {len(text)}: it would take too long")
+
+
+def _looking(text: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def look(*arguments: Any) -> Any:
+        for part in arguments:
+            if isinstance(part, str):
+                _check_search(text, part)
+        return method(*arguments)
+
+    return look
+
+
+def _formatted(_date: Any, method: Callable[..., str]) -> Callable[..., str]:
+    def formatted(template: str) -> str:
+        _check_size(len(template), most=_LONGEST_FORMAT)
+        if re.search(r"%[^%a-zA-Z]*\d\d", template):
+            raise RefusedError("a query formats dates without widths")
+        return method(template)
+
+    return formatted
+
+
+def _listed(_known: Any, method: Callable[[], Any]) -> Callable[[], list[Any]]:
+    return lambda: list(method())
 
 
 def _padded(_text: str, method: Callable[..., str]) -> Callable[..., str]:
@@ -204,18 +249,30 @@ def _joined(text: str, method: Callable[..., str]) -> Callable[..., str]:
 
 def _replaced(text: str, method: Callable[..., str]) -> Callable[..., str]:
     def replace(old: str, new: str, *count: int) -> str:
+        _check_search(text, old)
         _check_size(text.count(old) * len(new))
         return method(old, new, *count)
 
     return replace
 
 
-AMPLIFIERS: dict[str, Callable[[str, Callable[..., str]], Callable[..., str]]] = {
+_SEARCHES = "count find index lstrip partition rfind rindex rpartition rsplit rstrip split strip"
+
+Bound = Callable[[Any, Callable[..., Any]], Callable[..., Any]]
+
+OF_TEXT: dict[str, Bound] = {
     "center": _padded,
     "ljust": _padded,
     "rjust": _padded,
     "zfill": _padded,
     "join": _joined,
     "replace": _replaced,
+    **dict.fromkeys(_SEARCHES.split(), _looking),
 }
-"""Methods of text whose result can be many times as long as what they are given, and what bounds them."""
+"""Methods of text whose result or time can be many times that of what they are given, and what bounds them."""
+
+OF_DATES: dict[str, Bound] = {"strftime": _formatted}
+"""The same of dates and times: a directive may be as wide as it says."""
+
+OF_MAPPINGS: dict[str, Bound] = dict.fromkeys(("items", "keys", "values"), _listed)
+"""The same of mappings: a list is charged, and a view of one that is in another is walked again for each."""

@@ -75,6 +75,8 @@ class _Guard(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, bytes):  # `str(b"...", "punycode")` takes the square of its length
+            raise RefusedError("a query has no bytes")
         check_literal(node.value)
         return node
 
@@ -113,6 +115,12 @@ class _Guard(ast.NodeTransformer):
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         if len(node.ops) > _MOST_COMPARISONS:
             raise RefusedError(f"a query has at most {_MOST_COMPARISONS} comparisons in one chain")
+        if isinstance(node.ops[0], (ast.In, ast.NotIn)) and len(node.ops) == 1:
+            self.generic_visit(node)
+            found = _built(_call("_contains_", node.left, *node.comparators))
+            return found if isinstance(node.ops[0], ast.In) else ast.UnaryOp(ast.Not(), found)
+        if any(isinstance(each, (ast.In, ast.NotIn)) for each in node.ops):
+            raise RefusedError("a query has no `in` in a chain of comparisons")
         return self._visit_maker(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:

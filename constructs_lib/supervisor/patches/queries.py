@@ -18,12 +18,12 @@ from types import ModuleType
 from typing import Any, Callable
 
 from . import costs
-from .costs import AMPLIFIERS, RefusedError
+from .costs import OF_DATES, OF_MAPPINGS, OF_TEXT, Bound, RefusedError
 from .expressions import compile_query
 
 _BUILTINS = (
     "abs all any bool chr complex datetime divmod float frozenset hex int isinstance len list math max min oct ord "
-    "random range repr set slice sorted str sum timedelta tuple "
+    "random range repr set sorted str sum timedelta tuple "
     "__import__"  # `datetime.strftime` imports `time` by it; a query cannot name it
 )
 """Built-in names that stay of those that Aim offers; `pow` and `round` are replaced."""
@@ -56,7 +56,7 @@ _NAMES: dict[Any, frozenset[str]] = {
         frozenset: _SET,
         dt.date: _DATE,
         dt.time: _TIME,
-        dt.datetime: f"{_DATE} {_TIME} astimezone combine date now strptime time timestamp utcfromtimestamp utcnow",
+        dt.datetime: f"{_DATE} {_TIME} astimezone combine date now time timestamp utcfromtimestamp utcnow",
         dt.timedelta: "days max microseconds min resolution seconds total_seconds",
         # without comb, factorial, lcm, perm and prod, whose cost has no bound
         math: "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh degrees dist e erf erfc exp exp2 "
@@ -66,6 +66,13 @@ _NAMES: dict[Any, frozenset[str]] = {
     }.items()
 }
 """Names that a query may read of values, of their classes (`key=str.lower`), and of two modules."""
+
+_BOUNDED: dict[Any, dict[str, Bound]] = {
+    str: OF_TEXT,
+    dict: OF_MAPPINGS,
+    **dict.fromkeys((dt.date, dt.time, dt.datetime), OF_DATES),
+}
+"""Methods that are bounded by what they are given."""
 
 _OF_STORE = frozenset({"get", "items", "keys"})
 """Methods of the tree in which Aim stores a run: `run.hparams.get("lr")`."""
@@ -103,6 +110,7 @@ def _replace_namespace(namespace: dict[str, Any]) -> None:
         _power_=costs.power,
         _shift_=costs.shift,
         _modulo_=costs.modulo,
+        _contains_=costs.contains,
     )
 
 
@@ -169,11 +177,12 @@ def _read_value(value: Any, name: str) -> Any:
         return None  # as Aim has it: `run.finalized_at.year` of a run that has not ended
     if names is None or name not in names:
         raise RefusedError(f"a query cannot read {name!r} of {getattr(owner, '__name__', kind.__name__)}")
-    if owner is not str or name not in AMPLIFIERS:
+    bound = _BOUNDED.get(owner, {}).get(name)
+    if not bound:
         return getattr(value, name)
     if owner is value:
-        raise RefusedError(f"a query calls {name!r} of a text, not of str")
-    return AMPLIFIERS[name](value, getattr(value, name))
+        raise RefusedError(f"a query calls {name!r} of a value, not of {owner.__name__}")
+    return bound(value, getattr(value, name))
 
 
 def _item_reader() -> Callable[[Any, Any], Any]:

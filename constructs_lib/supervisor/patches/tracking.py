@@ -110,6 +110,11 @@ def _path(value: Any) -> bool:
     )
 
 
+def _path_of_something(value: Any) -> bool:
+    """Accept a path that is not that of a run as a whole: the trash would not have it."""
+    return _path(value) and value not in ((), [])
+
+
 _run_hash = _text(_RUN)
 
 _RESOURCES = {
@@ -132,7 +137,7 @@ _RESOURCES = {
             "set": (_path, _anything, _flag),
             "update": (_path, _anything),
             "__setitem__": (_path, _anything),
-            "__delitem__": (_path,),
+            "__delitem__": (_path_of_something,),
         },
     ),
     "StructuredRun": _Resource(
