@@ -28,13 +28,15 @@ from constructs_lib.maintenance.maintenance_options import (
 )
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.pods.image import DEFAULT_IMAGE, ImageOptions
+from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.owner import Owner
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.pod_options import PodOptions
+from constructs_lib.pods.probes import Probes
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.scheduling import HostAlias, Toleration
 from constructs_lib.pods.security import harden, pod_security_context
-from constructs_lib.pods.supervisor_configmap import SupervisorSource
+from constructs_lib.pods.supervisor_configmap import Supervisor, SupervisorSource
 from constructs_lib.recording.attach import attach
 from constructs_lib.server.alerts import AlertOptions
 from constructs_lib.server.dashboard import DashboardOptions
@@ -112,6 +114,8 @@ __all__ = [
     "ParentRef",
     "Peer",
     "PodOptions",
+    "PodOrWorkload",
+    "Probes",
     "PruneChore",
     "ReportChore",
     "Resources",
@@ -125,6 +129,7 @@ __all__ = [
     "ServiceOptions",
     "StorageOptions",
     "StorageSource",
+    "Supervisor",
     "SupervisorSource",
     "Toleration",
     "TrackingOptions",

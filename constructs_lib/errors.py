@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from constructs import Construct
@@ -42,9 +42,16 @@ def check_whole(option: str, value: int, *, low: int, high: int | None = None) -
     require(fits, option, value, f"write a whole number {bounds}")
 
 
-def check_list(option: str, value: Sequence[str]) -> None:
-    """Reject a text where a list of them is wanted: Python would take it for a list of its letters."""
-    require(not isinstance(value, str), option, value, "write a list")
+def require_type(option: str, value: object, types: type | tuple[type, ...], remedy: str) -> None:
+    """Reject an argument of another type, before Python fails at something that the argument lacks."""
+    shown = value if isinstance(value, (str, int, float, type(None))) else kind_of(value)
+    require(isinstance(value, types), option, shown, remedy)
+
+
+def kind_of(value: object) -> str:
+    """Name the class of a value, or a class itself: `a dict`, `an AimStorage`."""
+    name = (value if isinstance(value, type) else type(value)).__name__
+    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
 
 
 def check_text(option: str, value: str) -> None:

@@ -14,7 +14,8 @@ from typing import Annotated, Any, ClassVar, Protocol
 
 from annotated_types import Interval
 
-from constructs_lib.errors import check_list, check_whole, require
+from constructs_lib.declarations import check_type
+from constructs_lib.errors import require
 
 Port = Annotated[int, Interval(ge=1, le=65535)]
 """A port number."""
@@ -38,57 +39,20 @@ class Group(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-def check_bounds(group: Group) -> None:
-    """Reject what the annotations of a group exclude: numbers out of bounds, other words, a text for a list.
+def check_declared(group: Group) -> None:
+    """Reject what the annotations of a group exclude: other types and words, and numbers out of bounds.
 
     Raises:
         OptionError: names the option.
     """
-    for name, declared in _declared(type(group)).items():
-        value = getattr(group, name)
-        if value is not None:
-            _check_declared(name, value, declared)
-
-
-def _check_declared(name: str, value: Any, declared: _Declared) -> None:
-    if declared.kind is Sequence:
-        check_list(name, value)
-    if declared.bounds:
-        check_whole(name, value, low=int(str(declared.bounds.ge)), high=int(str(declared.bounds.le)))
-    if declared.words and isinstance(value, str):  # or it is a group, as an owner may be
-        require(value in declared.words, name, value, f"write {' or '.join(declared.words)}")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Declared:
-    """What the annotation of an option says.
-
-    Attributes:
-        kind: origin of its type.
-        bounds: of a number.
-        words: of which it is one.
-    """
-
-    kind: object
-    bounds: Interval | None
-    words: tuple[str, ...]
+    for name, hint in _hints(type(group)).items():
+        check_type(name, getattr(group, name), hint)
 
 
 @functools.cache
-def _declared(group: type) -> dict[str, _Declared]:
+def _hints(group: type) -> dict[str, Any]:
     hints = typing.get_type_hints(group, include_extras=True)
-    return {field.name: _described(hints[field.name]) for field in dataclasses.fields(group)}
-
-
-def _described(hint: object) -> _Declared:
-    options = [hint, *typing.get_args(hint)]
-    notes = (note for option in options for note in getattr(option, "__metadata__", ()))
-    literals = (typing.get_args(option) for option in options if typing.get_origin(option) is typing.Literal)
-    return _Declared(
-        kind=typing.get_origin(hint),
-        bounds=next((note for note in notes if isinstance(note, Interval)), None),
-        words=next(literals, ()),
-    )
+    return {field.name: hints[field.name] for field in dataclasses.fields(group)}
 
 
 def check_one_of(group: Group, *names: str) -> None:
@@ -97,10 +61,9 @@ def check_one_of(group: Group, *names: str) -> None:
     Raises:
         OptionError: names what is given.
     """
-    given = sorted(camel(name) for name in names if getattr(group, name) is not None)
-    keys = ", ".join(camel(name) for name in names)
+    given = sorted(name for name in names if getattr(group, name) is not None)
     this = " and ".join(given) or "none"
-    require(len(given) == 1, "", this, f"write exactly one of {keys}")
+    require(len(given) == 1, "", this, f"write exactly one of {', '.join(names)}")
 
 
 def camel(name: str) -> str:

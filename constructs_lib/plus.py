@@ -13,7 +13,17 @@ import cdk8s_plus_27 as kplus
 from cdk8s_plus_27 import k8s
 from constructs import Construct
 
-__all__ = ["ADDRESS_LABEL", "cdk8s", "k8s", "kplus", "patch", "plain_object", "quantity", "remove_namespace"]
+__all__ = [
+    "ADDRESS_LABEL",
+    "cdk8s",
+    "identity",
+    "k8s",
+    "kplus",
+    "patch",
+    "plain_object",
+    "quantity",
+    "remove_namespace",
+]
 
 ADDRESS_LABEL: str = kplus.Pod.ADDRESS_LABEL
 """Label by which cdk8s-plus finds the pods of a workload; read once, as each read is a message to Node.js."""
@@ -48,6 +58,11 @@ def patch(
     ]
     if patches:
         _api_object(construct).add_json_patch(*patches)
+
+
+def identity(value: object) -> str:
+    """What tells an object in Node.js from all others: jsii gives out another Python object for it each time."""
+    return str(value.__jsii_ref__.ref)  # type: ignore[attr-defined]  # jsii has no public name for it
 
 
 def remove_namespace(resource: kplus.Resource) -> None:

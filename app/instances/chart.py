@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,11 +14,14 @@ from app.errors import InputError
 from app.instances.model import Server
 from app.instances.notes import notes
 from app.instances.reading import Source, brief
-from constructs_lib.errors import below
-from constructs_lib.options import camel, indexed
+from constructs_lib.access.peers import check_peers
+from constructs_lib.options import camel
 
 _TOP_LEVEL = {"name", "namespace", "image", "imagePullPolicy", "imagePullSecrets", "storage"}
 """Keys that are no section's, though constructs of sections take them."""
+
+
+_OPTION = re.compile(r"\b[a-z]+(_[a-z]+)+\b")
 
 
 def add_instance(app: cdk8s.App, source: Source) -> InstanceChart:
@@ -56,8 +60,6 @@ class InstanceChart(cdk8s.Chart):
         with _reported(source, "server"):
             server = library.AimServer(self, "server", storage=storage, image=instance, options=instance.server)
             _open(server, instance.server)
-            for problem in server.exposure.problems():
-                raise problem
         with _reported(source, "backup"):
             self.backup = _add_backup(self, source, server) if instance.backup else None
         with _reported(source, "maintenance"):
@@ -74,14 +76,12 @@ def _storage(chart: cdk8s.Chart, source: Source) -> library.AimStorage:
 
 def _open(server: library.AimServer, options: Server) -> None:
     """Add the peers of the file to the network rules, and tracking with its own."""
-    for peer, where in indexed("allow_from", options.allow_from):
-        with below(where):
-            peer.check()
-        server.allow_from(peer.render(server, f"From-{where}"))
-    for destination, where in indexed("allow_to", options.allow_to):
-        with below(where):
-            destination.check()
-        server.allow_to(destination.render(server, f"To-{where}"), ports=destination.ports)
+    check_peers("allow_from", options.allow_from)
+    if options.allow_from:
+        server.allow_from(*options.allow_from)
+    check_peers("allow_to", options.allow_to)
+    if options.allow_to:
+        server.allow_to(*options.allow_to)
     if options.tracking:
         _add_tracking(server, options)
     if options.ingress:
@@ -93,10 +93,9 @@ def _open(server: library.AimServer, options: Server) -> None:
 def _add_tracking(server: library.AimServer, options: Server) -> None:
     assert options.tracking
     tracking = server.add_tracking(options.tracking)
-    for peer, where in indexed("allow_from", options.tracking.allow_from):
-        with below("tracking"), below(where):
-            peer.check()
-        tracking.allow_from(peer.render(tracking, where))
+    check_peers("tracking.allow_from", options.tracking.allow_from)
+    if options.tracking.allow_from:
+        tracking.allow_from(*options.tracking.allow_from)
 
 
 def _add_backup(chart: cdk8s.Chart, source: Source, server: library.AimServer) -> library.AimBackup:
@@ -142,7 +141,9 @@ def _reported(source: Source, section: str) -> Iterator[None]:
         key = _key(error.option, section)
         given = "the file's name, " if key == "name" and not source.instance.name else ""
         file = source.path if key == "name" else source.said_in(*key.partition("[")[0].split("."))
-        raise InputError(f"{file}: {key}: {given}{brief(error.value)}: {error.remedy}") from None
+        # the library names options as Python does
+        remedy = _OPTION.sub(lambda name: camel(name[0]), error.remedy)
+        raise InputError(f"{file}: {key}: {given}{brief(error.value)}: {remedy}") from None
 
 
 def _key(option: str, section: str) -> str:

@@ -15,7 +15,7 @@ def notes(server: AimServer, options: Server) -> Iterator[str]:
         server: as it was made.
         options: of the file.
     """
-    for url in server.routes.urls:
+    for url in server.public_urls:
         yield f"people open {url}"
     yield from _closed(options)
     if options.service.exposed:
@@ -40,7 +40,7 @@ def _closed(options: Server) -> Iterator[str]:
 
 def _login_notes(server: AimServer, login: LoginOptions) -> Iterator[str]:
     if login.oidc:
-        urls = server.routes.urls or ["https://<host name>/"]
+        urls = server.public_urls or ["https://<host name>/"]
         callbacks = (f"{url.removesuffix('/')}/oauth2/callback" for url in urls)
         yield f"the provider has to know {' and '.join(callbacks)} for {login.oidc.client_id}"
     for name, literals in _generic(login).items():

@@ -14,7 +14,7 @@ from constructs_lib.access.hosts import Backend, check_host_name
 from constructs_lib.access.peers import Peer, check_peers
 from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_annotations, check_object_name
-from constructs_lib.options import check_bounds
+from constructs_lib.options import check_declared
 from constructs_lib.plus import plain_object
 
 
@@ -29,8 +29,8 @@ class IssuerRef:
 
     def check(self) -> None:
         """Reject what cannot be an issuer."""
+        check_declared(self)
         check_object_name("name", self.name)
-        require(self.kind in {"ClusterIssuer", "Issuer"}, "kind", self.kind, "write ClusterIssuer or Issuer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,7 @@ class IngressOptions:
         Raises:
             OptionError: names the option.
         """
+        check_declared(self)
         check_host_name("host", self.host)
         if self.tracking_host is not None:
             check_host_name("tracking_host", self.tracking_host)
@@ -90,10 +91,9 @@ class IngressOptions:
             with below("issuer"):
                 self.issuer.check()
         named = self.tls_secret or self.issuer
-        remedy = "leave it out: tlsSecret or issuer is another certificate"
+        remedy = "leave it out: tls_secret or issuer is another certificate"
         require(not (self.default_certificate and named), "default_certificate", self.default_certificate, remedy)
-        check_bounds(self)
-        check_peers("from", self.from_)
+        check_peers("from_", self.from_)
         check_annotations("annotations", self.annotations)
 
     def annotations_for(self, *, service: str, backends: Sequence[Backend], health: str) -> Mapping[str, str]:

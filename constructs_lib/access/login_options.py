@@ -15,7 +15,7 @@ from constructs_lib.access.peers import Destination
 from constructs_lib.errors import below, check_text, require
 from constructs_lib.kubernetes.addresses import check_cidr, is_host
 from constructs_lib.kubernetes.images import check_image
-from constructs_lib.options import check_bounds, indexed
+from constructs_lib.options import check_declared, indexed
 from constructs_lib.pods.environment import KeyRef
 from constructs_lib.pods.resources import Resources
 
@@ -49,6 +49,7 @@ class OidcEndpoints:
 
     def check(self) -> None:
         """Reject what is no URL."""
+        check_declared(self)
         for name in ("authorization", "token", "keys", "user_info"):
             if getattr(self, name) is not None:
                 check_url(name, getattr(self, name))
@@ -86,10 +87,11 @@ class OidcOptions:
 
     def check(self) -> None:
         """Reject values that cannot work, and a login that lets in nobody, or more than it says."""
+        check_declared(self)
         check_url("issuer", self.issuer)
         require(_WORD.fullmatch(self.client_id), "client_id", self.client_id, "write the id without spaces")
-        check_secret("client_secret", self.client_secret)
-        check_bounds(self)
+        with below("client_secret"):
+            self.client_secret.check()
         self._check_users()
         for index, scope in enumerate(self.scopes):
             require(_WORD.fullmatch(scope), f"scopes[{index}]", scope, "write a word")
@@ -104,12 +106,12 @@ class OidcOptions:
 
     def _check_users(self) -> None:
         named = [*self.email_domains, *self.emails, *self.groups]
-        remedy = "write emailDomains, emails or groups; or everybody: true for all accounts of the provider"
+        remedy = "write email_domains, emails or groups; or everybody for all accounts of the provider"
         require(named or self.everybody, "email_domains", list(self.email_domains), remedy)
         remedy = "leave it out: those who may come in are named beside it"
         require(not (named and self.everybody), "everybody", self.everybody, remedy)
         for index, domain in enumerate(self.email_domains):
-            remedy = "write a domain such as example.com; everybody: true is for all of them"
+            remedy = "write a domain such as example.com; everybody is for all of them"
             require(_DOMAIN.fullmatch(domain), f"email_domains[{index}]", domain, remedy)
         for index, email in enumerate(self.emails):
             require(_EMAIL.fullmatch(email), f"emails[{index}]", email, "write an address such as ann@example.com")
@@ -122,7 +124,7 @@ class OidcOptions:
             with below(where):
                 destination.check()
         inside = [url for url in self.urls if _is_inside(url)]
-        remedy = f"write how the pod reaches {inside and inside[0].hostname}: namespaceSelector or ipBlock, and ports"
+        remedy = f"write how the pod reaches {inside and inside[0].hostname}: namespace_selector or ip_block, and ports"
         require(self.allow_to or not inside, "allow_to", list(self.allow_to), remedy)
 
     @property
@@ -168,27 +170,20 @@ class LoginOptions:
         Raises:
             OptionError: names the option.
         """
+        check_declared(self)
         given = self.oidc or self.passwords
         require(given, "oidc", None, "write oidc, or passwords, a key of a Secret; or both")
         if self.oidc:
             with below("oidc"):
                 self.oidc.check()
-        if self.passwords is not None:
-            check_secret("passwords", self.passwords)
-        check_secret("cookie_secret", self.cookie_secret)
-        check_bounds(self)
+        for name in ("passwords", "cookie_secret"):
+            with below(name):
+                if getattr(self, name):
+                    getattr(self, name).check()
         for index, network in enumerate(self.trusted_proxies):
             check_cidr(f"trusted_proxies[{index}]", network)
         check_image("image", self.image)
         self.resources.check()
-
-
-def check_secret(option: str, reference: KeyRef) -> None:
-    """Reject a literal: what a manifest says is no secret."""
-    remedy = "write name and key of a Secret: in a manifest, it would be no secret"
-    require(isinstance(reference, KeyRef), option, "***", remedy)
-    with below(option):
-        reference.check()
 
 
 def check_url(option: str, url: str) -> None:

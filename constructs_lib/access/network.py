@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cdk8s
 from constructs import Construct
 
+from constructs_lib.access.peers import Destination, Peer
+from constructs_lib.errors import below, kind_of, require
+from constructs_lib.options import indexed
 from constructs_lib.plus import kplus
 
 _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
@@ -39,11 +43,35 @@ class NetworkRules(Construct):
             self, "NetworkPolicy", metadata=metadata, selector=pods, ingress=closed, egress=closed
         )
         self._resolves = False
+        self._rendered = 0
 
     def allow_from(self, port: int, peers: Sequence[kplus.INetworkPolicyPeer]) -> None:
         """Let pods, namespaces or addresses come in to a port."""
         for peer in peers:
             self.policy.add_ingress_rule(peer, [kplus.NetworkPolicyPort.tcp(port)])
+
+    def admit(self, port: int, peers: Sequence[Peer | kplus.INetworkPolicyPeer]) -> None:
+        """Check peers of a user, and let them come in to a port.
+
+        Raises:
+            OptionError: no peer, or something else.
+        """
+        _check_peers(peers, [Peer])
+        self.allow_from(port, [self._render(peer) for peer in peers])
+
+    def reach(self, peers: Sequence[Peer | kplus.INetworkPolicyPeer], ports: Sequence[int]) -> None:
+        """Check destinations of a user, and let the pods reach TCP ports of them, and the cluster's DNS.
+
+        Args:
+            peers: what they may reach.
+            ports: of those that name none of their own.
+
+        Raises:
+            OptionError: no peer, or something else.
+        """
+        _check_peers(peers, [Destination, Peer])
+        for peer in peers:
+            self.allow_to([self._render(peer)], peer.ports if isinstance(peer, Destination) else ports)
 
     def allow_to_public(self, ports: Sequence[int]) -> None:
         """Let the pods reach TCP ports of public addresses, and the cluster's DNS."""
@@ -60,6 +88,12 @@ class NetworkRules(Construct):
         if peers and not self._resolves:
             self._allow_dns()
             self._resolves = True
+
+    def _render(self, peer: Peer | kplus.INetworkPolicyPeer) -> kplus.INetworkPolicyPeer:
+        if not isinstance(peer, Peer):
+            return peer
+        self._rendered += 1
+        return peer.render(self, f"Peer-{self._rendered}")
 
     def _allow_dns(self) -> None:
         """Let the pods ask the cluster's DNS, wherever a cluster has it.
@@ -78,6 +112,19 @@ class NetworkRules(Construct):
         for server, port in servers:
             udp = kplus.NetworkPolicyPort.of(port=port, protocol=kplus.NetworkProtocol.UDP)
             self.policy.add_egress_rule(server, [udp, kplus.NetworkPolicyPort.tcp(port)])
+
+
+def _check_peers(peers: Sequence[Any], kinds: Sequence[type[Peer]]) -> None:
+    remedy = f"write {kind_of(kinds[0])}, or pods, namespaces or addresses of cdk8s-plus"
+    require(peers, "peers", list(peers), f"write at least one: {remedy.removeprefix('write ')}")
+    for peer, where in indexed("peers", peers):
+        if type(peer) in kinds:  # a Destination is a Peer, whose ports would have no effect on who comes in
+            with below(where):
+                peer.check()
+        else:
+            # an interface of jsii is no class that isinstance() could ask for
+            other = hasattr(peer, "to_network_policy_peer_config")
+            require(other, where, peer if isinstance(peer, str) else kind_of(peer), remedy)
 
 
 def default_peers(scope: Construct, *, exposed: bool) -> list[kplus.INetworkPolicyPeer]:

@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from constructs import Construct
 
-from constructs_lib.errors import below, check_list, check_whole, require
+from constructs_lib.declarations import check_type
+from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.addresses import check_cidr
 from constructs_lib.kubernetes.names import check_labels
-from constructs_lib.options import Port, check_one_of, indexed
+from constructs_lib.options import Port, check_declared, check_one_of, indexed
 from constructs_lib.plus import kplus
 
 
@@ -25,6 +26,7 @@ class Selector:
 
     def check(self) -> None:
         """Reject what cannot be labels."""
+        check_declared(self)
         check_labels("match_labels", self.match_labels)
 
 
@@ -39,12 +41,12 @@ class IpBlock:
 
     def check(self) -> None:
         """Reject what is no network, and exceptions that are not within it."""
+        check_declared(self)
         network = ipaddress.ip_network(check_cidr("cidr", self.cidr))
-        check_list("except", self.except_)
         for index, text in enumerate(self.except_):
-            part = ipaddress.ip_network(check_cidr(f"except[{index}]", text))
+            part = ipaddress.ip_network(check_cidr(f"except_[{index}]", text))
             inside = part.prefixlen > network.prefixlen and part.network_address in network
-            require(inside, f"except[{index}]", str(part), f"write a network within {network}")
+            require(inside, f"except_[{index}]", str(part), f"write a network within {network}")
 
     def render(self, scope: Construct, id: str) -> kplus.NetworkPolicyIpBlock:
         """Make the peer of a NetworkPolicy.
@@ -74,6 +76,7 @@ class Peer:
 
     def check(self) -> None:
         """Reject two kinds in one, none, and labels or addresses that cannot be."""
+        check_declared(self)
         check_one_of(self, *self.one_of)
         if self.ip_block:
             remedy = "leave it out: addresses have no labels; or write it in an entry of its own"
@@ -125,6 +128,5 @@ def check_peers(option: str, peers: Sequence[Peer]) -> None:
 
 def check_ports(option: str, ports: Sequence[int]) -> None:
     """Reject no port, and numbers that are none."""
+    check_type(option, ports, Sequence[Port])
     require(ports, option, list(ports), "write at least one, such as 443")
-    for index, port in enumerate(ports):
-        check_whole(f"{option}[{index}]", port, low=1, high=65535)

@@ -10,9 +10,9 @@ from constructs import Construct
 
 from constructs_lib.access.hosts import Backend, check_hosts
 from constructs_lib.access.peers import Peer, check_peers
-from constructs_lib.errors import below, check_whole, require
+from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_annotations, check_namespace, check_object_name
-from constructs_lib.options import Port, check_bounds, indexed, manifest
+from constructs_lib.options import Port, check_declared, indexed, manifest
 from constructs_lib.plus import plain_object
 
 
@@ -31,13 +31,12 @@ class ParentRef:
 
     def check(self) -> None:
         """Reject what cannot be a Gateway."""
+        check_declared(self)
         check_object_name("name", self.name)
         if self.namespace is not None:
             check_namespace("namespace", self.namespace)
         if self.section_name is not None:
             check_object_name("section_name", self.section_name)
-        if self.port is not None:
-            check_whole("port", self.port, low=1, high=65535)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +59,13 @@ class RouteOptions:
         Raises:
             OptionError: names the option.
         """
-        check_bounds(self)
+        check_declared(self)
         require(self.parents, "parents", list(self.parents), "write at least one Gateway: {name: gateway}")
         for parent, where in indexed("parents", self.parents):
             with below(where):
                 parent.check()
         check_hosts("hostnames", self.hostnames)
-        check_peers("from", self.from_)
+        check_peers("from_", self.from_)
         check_annotations("annotations", self.annotations)
 
     def render(

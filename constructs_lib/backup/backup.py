@@ -13,19 +13,19 @@ from constructs_lib.backup.backup_options import BackupOptions
 from constructs_lib.backup.containers import BackupContainers, Parts
 from constructs_lib.backup.restic import backup_script, restore_script
 from constructs_lib.backup.targets import BackupTarget
-from constructs_lib.errors import below, reported_by, require
+from constructs_lib.errors import below, reported_by, require, require_type
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.kubernetes.quantities import Quantity
 from constructs_lib.labels import COMPONENT, common_labels
 from constructs_lib.plus import kplus
-from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
+from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions, check_image_options
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.pod_options import for_aim
 from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.retention import DESCRIPTION, retention_annotations
 from constructs_lib.storage.storage import AimStorage
-from constructs_lib.storage.storage_jobs import StorageJobs, check_place
+from constructs_lib.storage.storage_jobs import StorageJobs, check_place, check_supervisor
 from constructs_lib.storage.storage_options import StorageOptions
 
 BACKUP = "backup"
@@ -53,8 +53,6 @@ class AimBackup(Construct):
         copying: the CronJob that makes the copies.
         drilling: the CronJob that restores the newest one to a scratch volume, and opens every run of it.
         network_policy: closes both ways for the pods of both, and of restores, but for the target.
-        parts: what the pods are made of.
-        jobs: makes them.
     """
 
     name: str
@@ -63,8 +61,6 @@ class AimBackup(Construct):
     copying: kplus.CronJob
     drilling: kplus.CronJob
     network_policy: kplus.NetworkPolicy
-    parts: Parts
-    jobs: StorageJobs
 
     def __init__(
         self,
@@ -91,21 +87,24 @@ class AimBackup(Construct):
             supervisor: that of the server, as `server.supervisor`. Default: one of its own.
 
         Raises:
-            OptionError: an option that cannot work, a ReadWriteOncePod storage, or one of another namespace.
+            OptionError: an option that cannot work, a ReadWriteOncePod storage, or a storage or supervisor of another
+                namespace.
         """
         with reported_by(scope, id):
-            plan = _plan(cdk8s.Chart.of(scope), storage, target, storage.name if name is None else name, options)
-            image.check()
+            chart = cdk8s.Chart.of(scope)
+            plan = _plan(chart, storage, target, name, options)
+            check_image_options(image)
+            check_supervisor(chart, supervisor)
             check_free(scope, plan.entries)
         super().__init__(scope, id)
         take(scope, plan.entries, owner=self)
         self.name, self.storage, self.target, self._plan = plan.name, storage, target, plan
-        self.jobs = StorageJobs(name=plan.name, storage=storage, options=plan.options)
-        self.parts = Parts(
+        self._jobs = StorageJobs(name=plan.name, storage=storage, options=plan.options)
+        self._parts = Parts(
             name=plan.name,
             image=image,
             options=plan.options,
-            supervisor=supervisor or self.jobs.make_supervisor(self, BACKUP),
+            supervisor=supervisor or self._jobs.make_supervisor(self, BACKUP),
             storage=storage,
             target=target,
             volume=self._make_volume(),
@@ -129,10 +128,12 @@ class AimBackup(Construct):
     def _make_copying(self) -> kplus.CronJob:
         options = self._plan.options
         job, pod = self._make_job("Copying", BACKUP, options.schedule, suspend=options.suspend)
-        containers = BackupContainers(job, pod=pod, parts=self.parts)
+        containers = BackupContainers(job, pod=pod, parts=self._parts)
         containers.add_role("finish")
         containers.add_role("stage", init=True)
-        script = backup_script(name=self.name, flags=self.parts.flags, keep=options.keep, percent=options.check_percent)
+        script = backup_script(
+            name=self.name, flags=self._parts.flags, keep=options.keep, percent=options.check_percent
+        )
         restic = containers.add_restic(script)
         pod.mount_claim(restic, MOUNT_PATH, self.storage, read_only=True)
         return job
@@ -140,16 +141,16 @@ class AimBackup(Construct):
     def _make_drilling(self) -> kplus.CronJob:
         drill = self._plan.options.drill
         job, pod = self._make_job("Drilling", DRILL, drill.schedule, suspend=drill.suspend)
-        containers = BackupContainers(job, pod=pod, parts=self.parts, ephemeral=_with_scratch(drill.size))
+        containers = BackupContainers(job, pod=pod, parts=self._parts, ephemeral=_with_scratch(drill.size))
         size = cdk8s.Size.mebibytes(_mebibytes(drill.size))
         copy = kplus.Volume.from_empty_dir(job, "Copy", "copy", size_limit=size)
         containers.add_role("drill", "--copy", COPY_FOLDER).mount(COPY_FOLDER, copy)
-        script = restore_script(name=self.name, flags=self.parts.flags, snapshot="latest", target=COPY_FOLDER)
+        script = restore_script(name=self.name, flags=self._parts.flags, snapshot="latest", target=COPY_FOLDER)
         containers.add_restic(script).mount(COPY_FOLDER, copy)
         return job
 
     def _make_job(self, id: str, component: str, schedule: str, *, suspend: bool) -> tuple[kplus.CronJob, AimPod]:
-        make = self.jobs.make_cron_job
+        make = self._jobs.make_cron_job
         return make(self, id, component=component, what=component, schedule=schedule, suspend=suspend, retries=1)
 
     def _make_access(self) -> kplus.NetworkPolicy:
@@ -157,7 +158,7 @@ class AimBackup(Construct):
         del labels[COMPONENT]
         ours = kplus.LabelExpression.in_(COMPONENT, [BACKUP, DRILL, RESTORE])
         pods = kplus.Pods.select(self, "Pods", labels=labels, expressions=[ours])
-        rules = NetworkRules(self, "Access", pods=pods, metadata=self.jobs.metadata(f"{self.name}-backup", BACKUP))
+        rules = NetworkRules(self, "Access", pods=pods, metadata=self._jobs.metadata(f"{self.name}-backup", BACKUP))
         destinations = self._plan.options.allow_to
         for index, destination in enumerate(destinations):
             rules.allow_to([destination.render(self, f"To{index}")], destination.ports)
@@ -176,15 +177,19 @@ class _Plan:
     entries: Sequence[Entry]
 
 
-def _plan(chart: cdk8s.Chart, storage: AimStorage, target: BackupTarget, name: str, options: BackupOptions) -> _Plan:
+def _plan(
+    chart: cdk8s.Chart, storage: AimStorage, target: BackupTarget, name: str | None, options: BackupOptions
+) -> _Plan:
     """Check the options against the storage and the chart, and resolve them."""
     check_place(chart, storage, instead="use VolumeSnapshots of the driver")
+    name = storage.name if name is None else name
     check_instance_name("name", name)
-    require(isinstance(target, BackupTarget), "target", target, "write a BackupVolume, an S3Bucket ...")
+    require_type("target", target, BackupTarget, "write a BackupVolume, an S3Bucket ...")
     target.check()
+    require_type("options", options, BackupOptions, "write BackupOptions(password=KeyRef(...))")
     options.check()
     _check_apart(storage, target)
-    remedy = "write allowTo (allow_to): the port of this kind of repository is not known"
+    remedy = "write allow_to: the port of this kind of repository is not known"
     reached = target.source or target.port or options.allow_to
     require(reached, "allow_to", list(options.allow_to), remedy)
     return _Plan(name=name, options=for_aim(options), entries=_entries(storage, name))
@@ -200,10 +205,8 @@ def _check_apart(storage: AimStorage, target: BackupTarget) -> None:
 
 
 def _entries(storage: AimStorage, name: str) -> list[Entry]:
-    return [
-        Entry(kind="CronJob", place=storage.place, name=f"{name}-{component}", option="name")
-        for component in (BACKUP, DRILL)
-    ]
+    made = [("CronJob", BACKUP), ("CronJob", DRILL), ("NetworkPolicy", BACKUP)]
+    return [Entry(kind=kind, place=storage.place, name=f"{name}-{what}", option="name") for kind, what in made]
 
 
 def _mebibytes(size: object) -> int:

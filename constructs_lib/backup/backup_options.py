@@ -13,9 +13,10 @@ from constructs_lib.backup.restic import RESTIC_IMAGE, Retention
 from constructs_lib.errors import below
 from constructs_lib.kubernetes.images import check_image
 from constructs_lib.kubernetes.quantities import Quantity
-from constructs_lib.options import Amount, indexed
+from constructs_lib.kubernetes.schedules import check_schedule
+from constructs_lib.options import Amount, check_declared, indexed
 from constructs_lib.pods.environment import KeyRef
-from constructs_lib.pods.job_options import JobOptions, check_schedule
+from constructs_lib.pods.job_options import JobOptions
 
 DEFAULT_RETENTION = Retention()
 
@@ -33,6 +34,7 @@ class DrillOptions:
 
     def check(self) -> None:
         """Reject a faulty schedule or size."""
+        check_declared(self)
         check_schedule("schedule", self.schedule)
         Quantity.of_bytes("size", self.size)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from constructs_lib.errors import check_whole, require
-from constructs_lib.options import Count, check_bounds
+from constructs_lib.options import Count, check_declared
 from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.supervisor.staging import COPY, SUMMARY
 from constructs_lib.supervisor.underway import TOUCH_SECONDS, UNDERWAY
@@ -86,7 +86,7 @@ class Retention:
 
     def check(self) -> None:
         """Reject negative numbers, and a retention that keeps no copy."""
-        check_bounds(self)
+        check_declared(self)
         require(any(self._numbers.values()), "last", self.last, "keep at least one copy, such as last: 3")
 
     @property

@@ -11,13 +11,13 @@ from constructs import Construct
 from constructs_lib.backup.backup import RESTORE, AimBackup
 from constructs_lib.backup.containers import BackupContainers
 from constructs_lib.backup.restic import restore_script
-from constructs_lib.errors import reported_by, require
+from constructs_lib.errors import reported_by, require, require_type
 from constructs_lib.kubernetes.names import check_object_name
 from constructs_lib.plus import kplus
 from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.storage.sources import ExistingClaim
-from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage import AimStorage, check_namespaces
 from constructs_lib.storage.storage_jobs import GRACE_PERIOD
 from constructs_lib.storage.storage_options import StorageOptions
 from constructs_lib.supervisor.restoring import RESTORED
@@ -62,19 +62,14 @@ class AimRestore(Construct):
             run: hash of the only run to bring back. Default: all of them, in the place of what is there.
 
         Raises:
-            OptionError: a faulty name of a snapshot, claim or run.
+            OptionError: no backup, one of another namespace, or a faulty name of a snapshot, claim or run.
         """
         with reported_by(scope, id):
-            remedy = "write restic's id of a snapshot, or latest"
-            require(_SNAPSHOT.fullmatch(snapshot), "snapshot", snapshot, remedy)
-            if into is not None:
-                check_object_name("into", into)
-            remedy = "write the 24 digits that the address of the run's page ends with"
-            require(run is None or _RUN.fullmatch(run), "run", run, remedy)
+            _check(cdk8s.Chart.of(scope), backup, snapshot, into, run)
         super().__init__(scope, id)
         self.job = self._make_job(backup, shares_node=run is not None and into is None)
-        pod = backup.jobs.pod_of(self.job)
-        parts = replace(backup.parts, storage=self._claim(into)) if into else backup.parts
+        pod = backup._jobs.pod_of(self.job)
+        parts = replace(backup._parts, storage=self._claim(into)) if into else backup._parts
         containers = BackupContainers(self, pod=pod, parts=parts)
         only = ("--run", run) if run else ()
         containers.add_role("restore", *only)
@@ -91,8 +86,8 @@ class AimRestore(Construct):
         job = kplus.Job(
             self,
             "Job",
-            metadata=backup.jobs.metadata(f"{backup.name}-{RESTORE}-", RESTORE),
-            pod_metadata=backup.jobs.metadata(None, RESTORE),
+            metadata=backup._jobs.metadata(f"{backup.name}-{RESTORE}-", RESTORE),
+            pod_metadata=backup._jobs.metadata(None, RESTORE),
             backoff_limit=0,
             ttl_after_finished=_KEPT,
             termination_grace_period=GRACE_PERIOD,
@@ -103,5 +98,16 @@ class AimRestore(Construct):
         )
         job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{RESTORE}.{backup.name}")
         if shares_node:
-            backup.jobs.colocate(job)
+            backup._jobs.colocate(job)
         return job
+
+
+def _check(chart: cdk8s.Chart, backup: AimBackup, snapshot: str, into: str | None, run: str | None) -> None:
+    require_type("backup", backup, AimBackup, "write an AimBackup")
+    check_namespaces("backup", chart, backup.storage.namespace)
+    remedy = "write restic's id of a snapshot, or latest"
+    require(isinstance(snapshot, str) and _SNAPSHOT.fullmatch(snapshot), "snapshot", snapshot, remedy)
+    if into is not None:
+        check_object_name("into", into)
+    remedy = "write the 24 digits that the address of the run's page ends with"
+    require(run is None or (isinstance(run, str) and _RUN.fullmatch(run)), "run", run, remedy)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from constructs_lib.errors import below, check_text, require
 from constructs_lib.kubernetes.addresses import check_host
+from constructs_lib.options import check_declared
 from constructs_lib.pods.environment import EnvVar, KeyRef, ValueFrom
 from constructs_lib.storage.sources import StorageSource
 
@@ -71,6 +72,7 @@ class BackupVolume(BackupTarget):
     """Where it comes from. Each instance has a folder of its name on it."""
 
     def check(self) -> None:
+        check_declared(self)
         self.volume.check()
 
     def repository(self, name: str) -> str:
@@ -104,6 +106,7 @@ class S3Bucket(BackupTarget):
 
     def check(self) -> None:
         with below("s3"):
+            check_declared(self)
             _check_url("endpoint", self.endpoint, ("https", "http"), "https://s3.eu-central-1.amazonaws.com")
             require(urlsplit(self.endpoint).path in ("", "/"), "endpoint", self.endpoint, "leave the path out")
             remedy = "write the name of a bucket: 3 to 63 lower-case letters, digits, '-' and '.'"
@@ -156,6 +159,7 @@ class ResticRepository(BackupTarget):
 
     def check(self) -> None:
         with below("repository"):
+            check_declared(self)
             check_text("url", self.url)
             known = re.match(r"(rest|s3|azure|gs|b2|swift|sftp|rclone):\S+$", self.url)
             require(

@@ -33,7 +33,12 @@ annotations of a Deployment count twice, those of its pod and its variables once
 def check_namespace(option: str, value: str) -> None:
     """Reject a name that is no DNS-1123 label (Namespace)."""
     remedy = "write at most 63 lower-case letters, digits and '-', starting and ending with a letter or digit"
-    require(_LABEL.fullmatch(value), option, value, remedy)
+    require(isinstance(value, str) and _LABEL.fullmatch(value), option, value, remedy)
+
+
+def check_container_name(option: str, value: str) -> None:
+    """Reject a name that is no DNS-1123 label (container of a pod)."""
+    check_namespace(option, value)
 
 
 def check_service_name(option: str, value: str) -> None:
@@ -41,7 +46,7 @@ def check_service_name(option: str, value: str) -> None:
     remedy = (
         "write at most 63 lower-case letters, digits and '-', starting with a letter, ending with a letter or digit"
     )
-    require(_SERVICE.fullmatch(value), option, value, remedy)
+    require(isinstance(value, str) and _SERVICE.fullmatch(value), option, value, remedy)
 
 
 def check_instance_name(option: str, value: str) -> None:
@@ -54,7 +59,8 @@ def check_instance_name(option: str, value: str) -> None:
 def check_object_name(option: str, value: str) -> None:
     """Reject a name that is no DNS-1123 subdomain (Deployment, PersistentVolume, PersistentVolumeClaim, Secret ...)."""
     remedy = "write at most 253 lower-case letters, digits, '-' and '.', starting and ending with a letter or digit"
-    require(len(value) <= 253 and _SUBDOMAIN.fullmatch(value), option, value, remedy)
+    fits = isinstance(value, str) and len(value) <= 253 and _SUBDOMAIN.fullmatch(value)
+    require(fits, option, value, remedy)
 
 
 def check_deployment_name(option: str, value: str) -> None:

@@ -9,18 +9,18 @@ import cdk8s
 from constructs import Construct
 
 from constructs_lib.access.network import NetworkRules
-from constructs_lib.errors import reported_by
+from constructs_lib.errors import reported_by, require_type
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.labels import common_labels
 from constructs_lib.maintenance.maintenance_options import MaintenanceOptions
 from constructs_lib.plus import kplus
 from constructs_lib.pods.aim_containers import SCRATCH, SCRATCH_SIZE
-from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
+from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions, check_image_options
 from constructs_lib.pods.pod_options import for_aim
 from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.storage import AimStorage
-from constructs_lib.storage.storage_jobs import StorageJobs, add_role, check_place
+from constructs_lib.storage.storage_jobs import StorageJobs, add_role, check_place, check_supervisor
 
 MAINTENANCE = "maintenance"
 """Component of the pods: no selector of a server matches them."""
@@ -87,16 +87,20 @@ class AimMaintenance(Construct):
             supervisor: that of the server, as `server.supervisor`. Default: one of its own.
 
         Raises:
-            OptionError: an option that cannot work, a ReadWriteOncePod storage, or one of another namespace.
+            OptionError: an option that cannot work, a ReadWriteOncePod storage, or a storage or supervisor of another
+                namespace.
         """
-        name = storage.name if name is None else name
         with reported_by(scope, id):
-            check_place(cdk8s.Chart.of(scope), storage, instead="do the chores by kubectl exec in the server's pod")
+            chart = cdk8s.Chart.of(scope)
+            check_place(chart, storage, instead="do the chores by kubectl exec in the server's pod")
+            name = storage.name if name is None else name
             check_instance_name("name", name)
+            require_type("options", options, MaintenanceOptions, "write MaintenanceOptions(...)")
             options.check()
-            image.check()
+            check_image_options(image)
+            check_supervisor(chart, supervisor)
             chores = _chores(options)
-            entries = [_entry(storage, f"{name}-{chore.name}") for chore in chores]
+            entries = _entries(storage, name, chores)
             check_free(scope, entries)
         super().__init__(scope, id)
         take(scope, entries, owner=self)
@@ -136,8 +140,9 @@ class AimMaintenance(Construct):
         return NetworkRules(self, "Access", pods=pods, metadata=metadata).policy
 
 
-def _entry(storage: AimStorage, name: str) -> Entry:
-    return Entry(kind="CronJob", place=storage.place, name=name, option="name")
+def _entries(storage: AimStorage, name: str, chores: Sequence[Chore]) -> list[Entry]:
+    made = [("NetworkPolicy", MAINTENANCE), *(("CronJob", chore.name) for chore in chores)]
+    return [Entry(kind=kind, place=storage.place, name=f"{name}-{what}", option="name") for kind, what in made]
 
 
 def _chores(options: MaintenanceOptions) -> list[Chore]:

@@ -5,36 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from constructs_lib.errors import below
-from constructs_lib.options import Count, check_bounds
-from constructs_lib.pods.job_options import JobOptions, check_schedule
+from constructs_lib.kubernetes.schedules import check_schedule
+from constructs_lib.options import Count, check_declared
+from constructs_lib.pods.job_options import JobOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportChore:
-    """Reads every byte of every run, and reports damaged runs, runs without a writer, and stale locks."""
+class _Chore:
+    """What every chore has."""
 
     schedule: str | None = None
     """When, in cron syntax. Default: only when somebody creates a Job from the CronJob."""
 
     def check(self) -> None:
         """Reject a faulty schedule, and numbers out of bounds."""
-        check_bounds(self)
+        check_declared(self)
         if self.schedule is not None:
             check_schedule("schedule", self.schedule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CloseChore(ReportChore):
+class ReportChore(_Chore):
+    """Reads every byte of every run, and reports damaged runs, runs without a writer, and stale locks.
+
+    How long a run is without a writer is said by `close.olderThanHours`.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseChore(_Chore):
     """Closes runs that have no end and no writer, and removes their stale locks."""
 
     dry_run: bool = True
     """Say only what would be done. Default: true; `APPLY=yes` in the environment of a Job wins."""
     older_than_hours: Count = 1
-    """Hours without a change, after which a run without a writer is closed. Default: 1."""
+    """Hours without a change, after which a run without a writer is closed, and said so by `report`. Default: 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneChore(ReportChore):
+class PruneChore(_Chore):
     """Removes deleted runs from the index, and the files that they left."""
 
     dry_run: bool = True
@@ -44,7 +53,7 @@ class PruneChore(ReportChore):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmptyTrashChore(ReportChore):
+class EmptyTrashChore(_Chore):
     """Removes deleted runs for good."""
 
     dry_run: bool = True

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from constructs_lib.errors import require_type
 from constructs_lib.kubernetes.images import check_image
 from constructs_lib.kubernetes.names import check_object_name
-from constructs_lib.options import check_bounds
+from constructs_lib.options import check_declared
 
 DEFAULT_IMAGE = "docker.io/aimstack/aim:3.29.1"
 """The last image that Aim's makers published."""
@@ -31,10 +32,16 @@ class ImageOptions:
         Raises:
             OptionError: names the option.
         """
-        check_bounds(self)
+        check_declared(self)
         check_image("image", self.image)
         for secret in self.image_pull_secrets:
             check_object_name("image_pull_secrets", secret)
+
+
+def check_image_options(image: ImageOptions) -> None:
+    """Reject a name alone, and options that cannot work."""
+    require_type("image", image, ImageOptions, 'write ImageOptions(image="...")')
+    image.check()
 
 
 DEFAULT_IMAGE_OPTIONS = ImageOptions()

@@ -19,7 +19,6 @@ DEFAULT_JOB_RESOURCES = Resources(
 )
 """Of each container of a Job; they run one after the other."""
 
-_SCHEDULE = re.compile(r"@(hourly|daily|midnight|weekly|monthly|yearly|annually)|([-*/,\w]+ ){4}[-*/,\w]+", re.ASCII)
 _TIME_ZONE = re.compile(r"[A-Za-z][-+\w]*(/[-+\w]+)*", re.ASCII)
 
 
@@ -57,9 +56,3 @@ class JobOptions(PodOptions):
         self.resources.check()
         check_extra_labels(self.labels)
         check_annotations("annotations", self.annotations)
-
-
-def check_schedule(option: str, value: str) -> None:
-    """Reject what is no schedule of a CronJob."""
-    remedy = "write five fields, such as 17 2 * * *, or @daily"
-    require(_SCHEDULE.fullmatch(value), option, value, remedy)

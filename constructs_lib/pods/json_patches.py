@@ -9,11 +9,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 
+from constructs_lib.errors import OptionError, require_type
 from constructs_lib.options import camel
-from constructs_lib.plus import kplus, patch
+from constructs_lib.plus import identity, kplus, patch
 
 PodOrWorkload = kplus.Pod | kplus.Workload
 """Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet."""
+
+
+def check_workload(workload: object) -> None:
+    """Reject what has no pod."""
+    remedy = "write a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet of cdk8s-plus"
+    require_type("workload", workload, (kplus.Pod, kplus.Workload), remedy)
 
 
 def set_fields(workload: PodOrWorkload, fields: Mapping[str, object], *, without: Sequence[str] = ()) -> None:
@@ -39,14 +46,14 @@ def path_of(workload: PodOrWorkload, container: kplus.Container) -> str:
     """Where a container stands below the pod's spec; containers are only ever added at the end.
 
     Raises:
-        LookupError: it is in another pod.
+        OptionError: it is in another pod.
     """
-    name = container.name
     for group in ("containers", "init_containers"):
         for index, member in enumerate(getattr(workload, group)):
-            if member.name == name:
+            if identity(member) == identity(container):
                 return f"{camel(group)}/{index}"
-    raise LookupError(f"{workload.node.path} has no container {name}")
+    remedy = f"name a container of this pod, {workload.node.path}"
+    raise OptionError("container", container.name, remedy)
 
 
 def path_of_volume(workload: PodOrWorkload, volume: kplus.Volume) -> str:

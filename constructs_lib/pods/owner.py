@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from constructs_lib.errors import below
-from constructs_lib.options import Id, check_bounds
+from constructs_lib.options import Id, check_declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Owner:
     def check(self) -> None:
         """Reject ids that Kubernetes, or Pod Security "restricted", refuses."""
         with below("owner"):
-            check_bounds(self)
+            check_declared(self)
 
 
 DEFAULT_OWNER = Owner()

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from constructs_lib.errors import reported_by
-from constructs_lib.plus import k8s, kplus
+from constructs_lib.declarations import check_type
+from constructs_lib.errors import kind_of, reported_by, require, require_type
+from constructs_lib.kubernetes.names import check_container_name
+from constructs_lib.plus import identity, k8s, kplus
 from constructs_lib.pods.environment import EnvVar, check_environment
-from constructs_lib.pods.image import ImageOptions
-from constructs_lib.pods.json_patches import PodOrWorkload, path_of, path_of_volume, remove_field, set_fields
+from constructs_lib.pods.image import ImageOptions, check_image_options
+from constructs_lib.pods.json_patches import (
+    PodOrWorkload,
+    check_workload,
+    path_of,
+    path_of_volume,
+    remove_field,
+    set_fields,
+)
 from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.probes import Probes
 from constructs_lib.pods.resources import Resources
@@ -27,6 +36,18 @@ DEFAULT_POD = PodOptions()
 NO_RESOURCES = Resources()
 NO_PROBES = Probes()
 
+_CONTAINER: Mapping[str, object] = {
+    "command": Sequence[str] | None,
+    "args": Sequence[str] | None,
+    "working_dir": str | None,
+    "ports": Sequence[kplus.ContainerPort],
+    "probes": Mapping[str, kplus.Probe],
+    "resources": Resources,
+    "security_context": kplus.ContainerSecurityContextProps | None,
+    "init": bool,
+}
+"""Arguments of a container, and their types: a text is a list of letters to Python."""
+
 
 class AimPod:
     """The pod of a workload, brought to Pod Security "restricted".
@@ -44,16 +65,21 @@ class AimPod:
 
         Args:
             workload: a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet without containers.
-            options: scheduling and metadata of the pod. Default: none.
+            options: scheduling and metadata of the pod, without `env`. Default: none.
 
         Raises:
-            OptionError: an option that cannot work.
+            OptionError: an option that cannot work, or that has no effect here.
         """
+        check_workload(workload)
         with reported_by(workload):
+            require_type("options", options, PodOptions, "write PodOptions(...)")
             options.check()
+            names = [variable.name for variable in options.env]
+            require(not names, "env", names, "give it to add_container(): a variable is of one container")
         self.workload = workload
         self.options = options
         self._claims: set[str] = set()
+        self._names: dict[str, str] = {}
         harden_pod(workload, options.spec)
         for key, value in options.pod_annotations.items():
             workload.pod_metadata.add_annotation(key, value)
@@ -77,7 +103,7 @@ class AimPod:
         """Add a container, hardened.
 
         Args:
-            name: of the container, unique in the pod. Default: `main`.
+            name: of the container, a DNS-1123 label that no other one in the pod has. Default: `main`.
             image: what it runs on; the pod gets its pull secrets.
             command: instead of the image's entry point. Default: that one.
             args: of the command. Default: the image's.
@@ -91,12 +117,25 @@ class AimPod:
             init: whether it runs before the others, after the init containers that are there. Default: False.
 
         Raises:
-            OptionError: a faulty image, resource or variable.
+            OptionError: a faulty image, resource or variable, a value of another type, or a name that is taken.
         """
         with reported_by(self.workload):
-            image.check()
+            self._check_name(name)
+            _check_container(
+                command=command,
+                args=args,
+                working_dir=working_dir,
+                ports=ports,
+                probes=probes,
+                resources=resources,
+                security_context=security_context,
+                init=init,
+            )
+            check_image_options(image)
             resources.check()
             check_environment("env", env)
+            remedy = "write an AimStorage, such as server.storage"
+            require(store is None or hasattr(store, "as_volume"), "store", kind_of(store), remedy)
         add = self.workload.add_init_container if init else self.workload.add_container
         container = add(
             name=name,
@@ -111,6 +150,7 @@ class AimPod:
             security_context=security_context,
             **probes,
         )
+        self._names[identity(container)] = name
         harden_container(self.workload, container)
         self._complete(container, image, resources, env)
         if store:
@@ -119,15 +159,6 @@ class AimPod:
             first = path_of(self.workload, container) == "containers/0"
             self._remove_read_only(store.as_volume(), "volumes/0" if first else None)
         return container
-
-    def mount_store(self, container: kplus.Container, store: kplus.IStorage) -> None:
-        """Mount the volume of runs at `/aim`.
-
-        Args:
-            container: of this pod.
-            store: the volume.
-        """
-        self.mount_claim(container, MOUNT_PATH, store)
 
     def mount_claim(
         self, container: kplus.Container, path: str, store: kplus.IStorage, *, read_only: bool = False
@@ -149,9 +180,21 @@ class AimPod:
         Args:
             container: of this pod.
             fields: values by JSON pointers below the container.
+
+        Raises:
+            OptionError: a container of another pod.
         """
-        path = path_of(self.workload, container)
+        with reported_by(self.workload):
+            path = path_of(self.workload, container)
         set_fields(self.workload, {f"{path}/{field}": value for field, value in fields.items()})
+
+    def _check_name(self, name: str) -> None:
+        check_container_name("name", name)
+        for each in (*self.workload.containers, *self.workload.init_containers):
+            key = identity(each)
+            # each name that is asked for is a message to Node.js
+            self._names[key] = self._names.get(key) or each.name
+        require(name not in self._names.values(), "name", name, "write another one: a container of the pod has it")
 
     def _remove_read_only(self, volume: kplus.Volume, path: str | None = None) -> None:
         name = volume.name
@@ -171,6 +214,11 @@ class AimPod:
             set_fields(self.workload, {"imagePullSecrets": secrets})
         for variable in env:
             add_variable(self.workload, container, variable)
+
+
+def _check_container(**arguments: object) -> None:
+    for option, value in arguments.items():
+        check_type(option, value, _CONTAINER[option])
 
 
 def add_variable(workload: PodOrWorkload, container: kplus.Container, variable: EnvVar) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from constructs_lib.errors import below
 from constructs_lib.kubernetes.names import check_annotations, check_labels, check_object_name
-from constructs_lib.options import camel, check_bounds, indexed, manifest
+from constructs_lib.options import camel, check_declared, indexed, manifest
 from constructs_lib.pods.environment import EnvVar, check_environment
 from constructs_lib.pods.scheduling import HostAlias, Toleration
 
@@ -47,7 +47,7 @@ class PodOptions:
         Raises:
             OptionError: names the option.
         """
-        check_bounds(self)
+        check_declared(self)
         check_labels("node_selector", self.node_selector or {})
         for name in ("priority_class_name", "runtime_class_name"):
             if getattr(self, name) is not None:

@@ -18,8 +18,11 @@ class Probes(TypedDict, total=False):
     """The three probes of a container."""
 
     startup: kplus.Probe
+    """Until it succeeds, the others wait."""
     readiness: kplus.Probe
+    """While it fails, a Service leads nobody to the pod."""
     liveness: kplus.Probe
+    """When it fails, the container is started anew."""
 
 
 def health_probes(port: int) -> Probes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_key
 from constructs_lib.kubernetes.quantities import Quantity
-from constructs_lib.options import Amount
+from constructs_lib.options import Amount, check_declared
 from constructs_lib.plus import k8s, quantity
 
 _EPHEMERAL = "ephemeral-storage"
@@ -27,6 +27,7 @@ class Resources:
     def check(self) -> None:
         """Reject unknown resources, what is no quantity, and a limit below its request."""
         with below("resources"):
+            check_declared(self)
             requests, limits = _parse("requests", self.requests), _parse("limits", self.limits)
             for resource, limit in limits.items():
                 request = requests.get(resource, limit)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from constructs_lib.errors import check_list, require
+from constructs_lib.errors import require
 from constructs_lib.kubernetes.addresses import check_host, check_ip
 from constructs_lib.kubernetes.names import check_labels
-from constructs_lib.options import Seconds, check_bounds
+from constructs_lib.options import Seconds, check_declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class Toleration:
 
     def check(self) -> None:
         """Reject combinations that the API server refuses, or that tolerate more than they say."""
+        check_declared(self)
         exists = self.operator == "Exists"
-        check_bounds(self)
         require(not (exists and self.value), "value", self.value, "leave it out: Exists takes none")
         require(exists or self.key, "key", self.key, "write the key of the taint, or operator Exists")
         alone = self.key or not (self.effect or self.toleration_seconds is not None)
@@ -52,8 +52,8 @@ class HostAlias:
 
     def check(self) -> None:
         """Reject an invalid address, and an empty list of names."""
+        check_declared(self)
         check_ip("ip", self.ip)
-        check_list("hostnames", self.hostnames)
         require(self.hostnames, "hostnames", list(self.hostnames), "write at least one name")
         for name in self.hostnames:
             check_host("hostnames", name)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from constructs_lib.errors import require_type
 from constructs_lib.plus import k8s, kplus
-from constructs_lib.pods.json_patches import PodOrWorkload, defaults_of, path_of, set_fields
+from constructs_lib.pods.json_patches import PodOrWorkload, check_workload, defaults_of, path_of, set_fields
 from constructs_lib.pods.owner import Owner
 
 
@@ -18,7 +19,13 @@ def pod_security_context(owner: Owner | None) -> kplus.PodSecurityContextProps:
 
     Args:
         owner: None leaves user and group to the cluster (OpenShift).
+
+    Raises:
+        OptionError: another type, or an id that cannot be.
     """
+    require_type("owner", owner, (Owner, type(None)), "write an Owner, such as storage.owner")
+    if owner:
+        owner.check()
     uid, gid = (owner.uid, owner.gid) if owner else (None, None)
     return kplus.PodSecurityContextProps(
         user=uid,
@@ -38,7 +45,11 @@ def harden(workload: PodOrWorkload) -> None:
 
     Args:
         workload: with all of its containers.
+
+    Raises:
+        OptionError: it has no pod.
     """
+    check_workload(workload)
     harden_pod(workload)
     for container in (*workload.containers, *workload.init_containers):
         harden_container(workload, container)

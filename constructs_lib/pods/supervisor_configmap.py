@@ -74,7 +74,11 @@ class Supervisor(Construct):
         self._volume = kplus.Volume.from_config_map(self, "Volume", self.config_map, name="supervisor", items=_items())
 
     def mount_in(self, container: kplus.Container) -> None:
-        """Mount the ConfigMap in a container, where there is one."""
+        """Mount the ConfigMap in a container, where there is one.
+
+        Args:
+            container: of a pod in the same namespace.
+        """
         if self._volume:
             container.mount(f"{WORKING_DIR}/supervisor", self._volume, read_only=True)
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import posixpath
 
-from constructs_lib.errors import reported_by, require
+from constructs_lib.declarations import check_type
+from constructs_lib.errors import reported_by, require, require_type
 from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import kplus
-from constructs_lib.pods.json_patches import PodOrWorkload, defaults_of, path_of_volume, remove_field, set_fields
+from constructs_lib.pods.json_patches import (
+    PodOrWorkload,
+    check_workload,
+    defaults_of,
+    path_of_volume,
+    remove_field,
+    set_fields,
+)
 from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.recording.variable import check_free, set_repository
 from constructs_lib.storage.storage import AimStorage
@@ -30,10 +38,13 @@ def attach(workload: PodOrWorkload, storage: AimStorage, *, share_node: bool = F
             server has to leave that, so record through `AimServer.add_tracking` then. Default: False.
 
     Raises:
-        OptionError: another namespace, no container, ReadWriteOncePod, ReadWriteOnce without `share_node`, another user
-            id, `/aim` or `AIM_REPO` taken, or a DaemonSet that would share a node.
+        OptionError: no workload or no storage, another namespace, no container, ReadWriteOncePod, ReadWriteOnce without
+            `share_node`, another user id, `/aim` or `AIM_REPO` taken, or a DaemonSet that would share a node.
     """
+    check_workload(workload)
     with reported_by(workload):
+        require_type("storage", storage, AimStorage, "write an AimStorage, such as server.storage")
+        check_type("share_node", share_node, bool)
         _check_workload(workload, storage, share_node=share_node)
         _check_access(storage, share_node=share_node)
         _check_user(workload, storage)

@@ -17,12 +17,10 @@ def connect(workload: PodOrWorkload, url: str, credentials: KeyRef | None) -> No
     """Tell the containers of a workload the URL of a tracking server.
 
     Raises:
-        OptionError: no container, a variable that is there already, or no reference to a Secret.
+        OptionError: no container, a variable that is there already, or a faulty reference to a Secret.
     """
     require(workload.containers, "containers", [], "add the containers first: those that it has can record")
     if credentials is not None:
-        remedy = "write name and key of a Secret: in a manifest, it would be no secret"
-        require(isinstance(credentials, KeyRef), "credentials", "***", remedy)
         with below("credentials"):
             credentials.check()
     for container in workload.containers:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from annotated_types import Interval
 
 from constructs_lib.kubernetes.names import check_labels
-from constructs_lib.options import Count, Seconds, check_bounds
+from constructs_lib.options import Count, Seconds, check_declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class AlertOptions:
 
     def check(self) -> None:
         """Reject numbers and labels that cannot be."""
-        check_bounds(self)
+        check_declared(self)
         check_labels("labels", self.labels)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from constructs_lib.kubernetes.names import check_annotations, check_labels
+from constructs_lib.options import check_declared
 from constructs_lib.server.alerts import selector
 
 _PANELS: Sequence[tuple[str, str, Mapping[str, str]]] = (
@@ -50,8 +51,14 @@ class DashboardOptions:
 
     def check(self) -> None:
         """Reject labels and annotations that cannot be."""
+        check_declared(self)
         check_labels("labels", self.labels)
         check_annotations("annotations", self.annotations)
+
+
+def dashboard_name(name: str) -> str:
+    """Name of the ConfigMap of an instance."""
+    return f"{name}-dashboard"
 
 
 def dashboard(name: str, deployment: str, namespace: str | None) -> str:

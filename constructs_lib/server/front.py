@@ -12,7 +12,7 @@ class Front:
     """The container and port that clients reach; Service, network rules and routes ask it.
 
     Attributes:
-        container: its readiness probe decides whether the pod gets requests.
+        container: Aim's, or the login's where there is one; its readiness probe decides whether the pod gets requests.
         name: of the port, in container and Service.
         port: in the pod.
     """

@@ -13,10 +13,10 @@ from constructs_lib.access.network import NetworkRules
 from constructs_lib.access.peers import Peer
 from constructs_lib.errors import below
 from constructs_lib.kubernetes.names import check_labels
-from constructs_lib.options import check_bounds, indexed
+from constructs_lib.options import check_declared, indexed
 from constructs_lib.plus import kplus, plain_object
 from constructs_lib.server.alerts import AlertOptions, rule_groups
-from constructs_lib.server.dashboard import DashboardOptions, dashboard
+from constructs_lib.server.dashboard import DashboardOptions, dashboard, dashboard_name
 
 METRICS = "metrics"
 """Name of the port."""
@@ -48,7 +48,7 @@ class MetricsOptions:
         Raises:
             OptionError: names the option.
         """
-        check_bounds(self)
+        check_declared(self)
         for peer, where in indexed("allow_from", self.allow_from):
             with below(where):
                 peer.check()
@@ -99,7 +99,7 @@ class Metrics(Construct):
             groups = rule_groups(name, deployment, namespace, options.alerts)
             self._make("PrometheusRule", metadata(deployment), options.alerts.labels, {"groups": groups})
         if options.dashboard:
-            object_name, text = f"{name}-dashboard", dashboard(name, deployment, namespace)
+            object_name, text = dashboard_name(name), dashboard(name, deployment, namespace)
             described = metadata(object_name, options.dashboard.annotations)
             made = kplus.ConfigMap(self, "Dashboard", metadata=described, data={f"{object_name}.json": text})
             for key, value in options.dashboard.labels.items():

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cdk8s
 
-from constructs_lib.access.exposure import Exposure
 from constructs_lib.access.login import Login
 from constructs_lib.access.network import NetworkRules
 from constructs_lib.plus import kplus
@@ -30,7 +29,6 @@ class ServerParts:
         service: its Service.
         host: name of the Service within the cluster.
         rules: its network rules.
-        exposure: the ways by which it is reached from outside the cluster.
         metadata: makes the metadata of an object from its name and annotations.
     """
 
@@ -43,5 +41,4 @@ class ServerParts:
     service: kplus.Service
     host: str
     rules: NetworkRules
-    exposure: Exposure
     metadata: Callable[[str, Mapping[str, str]], cdk8s.ApiObjectMetadata]

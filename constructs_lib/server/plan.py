@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 import cdk8s
 
 from constructs_lib.access.login import login_config_map_name, login_files
-from constructs_lib.errors import require
+from constructs_lib.errors import below, require, require_type
 from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.pods.aim_containers import Role
-from constructs_lib.pods.image import ImageOptions
+from constructs_lib.pods.image import ImageOptions, check_image_options
 from constructs_lib.pods.pod_options import for_aim
 from constructs_lib.pods.supervisor_configmap import config_map_name
 from constructs_lib.registry import Entry
+from constructs_lib.server.dashboard import dashboard_name
 from constructs_lib.server.metrics import METRICS
 from constructs_lib.server.server_options import ServerOptions
-from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage import AimStorage, check_storage
 
 PORT = 43800
 """Port of Aim's web server in the pod."""
@@ -45,20 +46,23 @@ class Plan:
     entries: tuple[Entry, ...]
 
 
-def resolve(chart: cdk8s.Chart, storage: AimStorage, name: str, image: ImageOptions, options: ServerOptions) -> Plan:
+def resolve(
+    chart: cdk8s.Chart, storage: AimStorage, name: str | None, image: ImageOptions, options: ServerOptions
+) -> Plan:
     """Check the options against the storage and the chart, and resolve them."""
-    remedy = f"put both in one namespace: a claim is mounted in its own only, here {storage.namespace!r}"
-    namespace = chart.namespace
-    require(namespace == storage.namespace, "storage", namespace, remedy)
+    check_storage(chart, storage)
+    name = storage.name if name is None else name
     check_instance_name("name", name)
-    image.check()
-    options.check()
+    check_image_options(image)
+    _check_options(options)
     options = for_aim(options)
     deployment, service = options.deployment_name or name, options.service.name or name
     config_map = config_map_name(options.supervisor_name or f"{name}-supervisor")
     hosts = service_hosts(service, storage.namespace)
     login = options.login and login_files(options.login)
     files = login_config_map_name(name, options.login) if options.login and login else ""
+    dashboard = dashboard_name(name) if options.metrics and options.metrics.dashboard else ""
+    others = [each for each in (files, dashboard) if each]
     return Plan(
         name=name,
         image=image,
@@ -69,8 +73,30 @@ def resolve(chart: cdk8s.Chart, storage: AimStorage, name: str, image: ImageOpti
         login_files=files,
         service_hosts=tuple(hosts),
         role=_role(options, hosts),
-        entries=tuple(_entries(storage, name, deployment, service, config_map)),
+        entries=(
+            *_stores(storage),
+            Entry(kind="server", place=storage.place, name=name, option="name"),
+            Entry(kind="Deployment", place=storage.place, name=deployment, option="deployment_name"),
+            Entry(kind="NetworkPolicy", place=storage.place, name=deployment, option="deployment_name"),
+            Entry(kind="Service", place=storage.place, name=service, option="service.name"),
+            Entry(kind="ConfigMap", place=storage.place, name=config_map, option="supervisor_name"),
+            *(Entry(kind="ConfigMap", place=storage.place, name=each, option="name") for each in others),
+        ),
     )
+
+
+def _check_options(options: ServerOptions) -> None:
+    require_type("options", options, ServerOptions, "write ServerOptions(...)")
+    options.check()
+    if options.service.exposed:
+        with below("service"):
+            check_exposure(options, "type", options.service.type)
+
+
+def check_exposure(options: ServerOptions, option: str, value: object) -> None:
+    """Reject a way from outside to a server without a login, unless it is meant."""
+    remedy = "write login, so that nobody comes in without; or allow_anonymous: Aim has no login"
+    require(options.login or options.allow_anonymous, option, value, remedy)
 
 
 def service_hosts(service: str, namespace: str | None) -> list[str]:
@@ -94,16 +120,10 @@ def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
     )
 
 
-def _entries(storage: AimStorage, name: str, deployment: str, service: str, config_map: str) -> list[Entry]:
-    """What a server makes and uses up; two of one name would take each other's pods for their own."""
+def _stores(storage: AimStorage) -> list[Entry]:
+    """What a server uses up."""
     place, claim = storage.place, storage.claim_name
     stores = [Entry(kind="PersistentVolumeClaim", place=place, name=claim, option="storage", taken=_ONE_SERVER)]
     if storage.source.identity:
         stores.append(Entry(kind="", name=storage.source.identity, option="storage", taken=_ONE_SERVER))
-    return [
-        *(replace(store, use="serving") for store in stores),
-        Entry(kind="server", place=place, name=name, option="name"),
-        Entry(kind="Deployment", place=place, name=deployment, option="deployment_name"),
-        Entry(kind="Service", place=place, name=service, option="service.name"),
-        Entry(kind="ConfigMap", place=place, name=config_map, option="supervisor_name"),
-    ]
+    return [replace(store, use="serving") for store in stores]

@@ -12,9 +12,10 @@ from constructs_lib.access.hosts import Backend, backends
 from constructs_lib.access.ingress import IngressOptions
 from constructs_lib.access.peers import Peer
 from constructs_lib.access.route import RouteOptions
-from constructs_lib.errors import require
+from constructs_lib.errors import require, require_type
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.server.parts import ServerParts
+from constructs_lib.server.plan import check_exposure
 from constructs_lib.server.tracking import AimTracking
 
 
@@ -36,18 +37,22 @@ class Routes(Construct):
         self._answered = [*allowed, *server.plan.service_hosts] if allowed else []
 
     def check_ingress(self, options: IngressOptions) -> None:
-        """Reject an Ingress with faulty options, a second one, or one that would carry passwords in clear text."""
+        """Reject an Ingress with faulty options, a second one, one that nobody allowed, or passwords in clear text."""
+        require_type("", options, IngressOptions, 'write IngressOptions(host="...")')
         options.check()
+        check_exposure(self._server.plan.options, "host", options.host)
         login = self._server.plan.options.login
         remedy = (
-            "write tlsSecret, issuer or defaultCertificate; or login.allowPlainHttp true, which lets passwords be read"
+            "write tls_secret, issuer or default_certificate; or login.allow_plain_http, so that passwords are read"
         )
         require(options.tls or not login or login.allow_plain_http, "tls_secret", None, remedy)
         check_free(self, self._entries("Ingress"))
 
     def check_route(self, options: RouteOptions) -> None:
-        """Reject a route with faulty options, or a second one."""
+        """Reject a route with faulty options, a second one, or one that nobody allowed."""
+        require_type("", options, RouteOptions, "write RouteOptions(hostnames=[...], parents=[...])")
         options.check()
+        check_exposure(self._server.plan.options, "hostnames", list(options.hostnames))
         check_free(self, self._entries("HTTPRoute"))
 
     def add_ingress(self, options: IngressOptions, tracking: AimTracking | None) -> cdk8s.ApiObject:
@@ -59,7 +64,7 @@ class Routes(Construct):
         made = options.render(self, metadata=metadata, service=plan.service, backends=backends)
         if options.controller == "GCE":
             self._add_backend_config()
-        self._open("ingress.host", options.hosts, options.proxies, people=[options.host], tls=options.tls)
+        self._open("ingress", options.hosts, options.proxies, people=[options.host], tls=options.tls)
         take(self, self._entries("Ingress"), owner=self)
         return made
 
@@ -70,7 +75,7 @@ class Routes(Construct):
         made = options.render(self, metadata=metadata, service=plan.service, backends=self._backends(tracking))
         tls = not (login and login.allow_plain_http)  # the Gateway has it: the route cannot see
         hosts = options.hostnames
-        self._open("route.hostnames", hosts, options.from_, people=hosts, tls=tls)
+        self._open("route", hosts, options.from_, people=hosts, tls=tls)
         take(self, self._entries("HTTPRoute"), owner=self)
         return made
 
@@ -82,7 +87,8 @@ class Routes(Construct):
         take(self, self._entries(BACKEND_CONFIG), owner=self)
 
     def _entries(self, kind: str) -> list[Entry]:
-        return [Entry(kind=kind, place=self._server.place, name=self._server.plan.name, option="name")]
+        taken = f"leave it out: a server has one {kind}, and this is the second"
+        return [Entry(kind=kind, place=self._server.place, name=self._server.plan.name, option="", taken=taken)]
 
     def _backends(self, tracking: AimTracking | None) -> Sequence[Backend]:
         options = self._server.plan.options
@@ -92,11 +98,10 @@ class Routes(Construct):
         return backends(base_path=options.base_path, port=port, tracking=tracked)
 
     def _open(
-        self, option: str, hosts: Sequence[str], proxies: Sequence[Peer], *, people: Sequence[str], tls: bool
+        self, way: str, hosts: Sequence[str], proxies: Sequence[Peer], *, people: Sequence[str], tls: bool
     ) -> None:
         """Answer to host names, bring people who log in back to theirs, and admit the proxies."""
         server = self._server
-        server.exposure.ways += [(option, host) for host in hosts]
         scheme = "https" if tls else "http"
         urls = (f"{scheme}://{host}{server.plan.options.base_path}/" for host in people)
         self.urls += [url for url in urls if url not in self.urls]
@@ -106,7 +111,7 @@ class Routes(Construct):
             assert server.login
             server.login.add_host(host, tls=tls)
         for index, proxy in enumerate(proxies):
-            server.rules.allow_from(server.front.port, [proxy.render(self, f"{option}-{index}")])
+            server.rules.allow_from(server.front.port, [proxy.render(self, f"{way}-{index}")])
 
     def _answer_to(self, host: str) -> None:
         """Add a host name to those that the server answers to; with the first, those of the Service, too."""

@@ -8,20 +8,20 @@ from dataclasses import replace
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.access.exposure import Exposure
 from constructs_lib.access.ingress import IngressOptions
 from constructs_lib.access.login import LOGIN_PORT, Login
 from constructs_lib.access.login_options import OidcOptions
 from constructs_lib.access.network import NetworkRules, default_peers
-from constructs_lib.access.peers import check_ports
+from constructs_lib.access.peers import Peer, check_ports
 from constructs_lib.access.route import RouteOptions
-from constructs_lib.errors import OptionError, below, reported_by, require
+from constructs_lib.declarations import check_type
+from constructs_lib.errors import OptionError, below, reported_by, require, require_type
 from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import ADDRESS_LABEL, kplus
 from constructs_lib.pods.aim_containers import AimContainers
 from constructs_lib.pods.environment import KeyRef
 from constructs_lib.pods.image import DEFAULT_IMAGE_OPTIONS, ImageOptions
-from constructs_lib.pods.json_patches import PodOrWorkload
+from constructs_lib.pods.json_patches import PodOrWorkload, check_workload
 from constructs_lib.pods.pod import AimPod, add_variable
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import Supervisor
@@ -61,12 +61,11 @@ class AimServer(Construct):
         network_policy: the NetworkPolicy.
         supervisor: how the supervisor comes into the pod.
         scratch: the pod's volume for temporary files, mounted at `/tmp`.
-        front: the container and port that clients reach.
+        container: the web server's container.
+        front: the container and port that clients reach; with a login, the container is the login's.
         host: name of the Service within the cluster, such as `aim.ml.svc`.
         url: where the server is reached within the cluster, such as `http://aim.ml.svc/`.
         login: in front of it; None without `options.login`.
-        exposure: the ways by which it is reached from outside the cluster.
-        routes: its Ingress and HTTPRoute.
         tracking: records runs over the network; None until `add_tracking`.
     """
 
@@ -78,12 +77,11 @@ class AimServer(Construct):
     network_policy: kplus.NetworkPolicy
     supervisor: Supervisor
     scratch: kplus.Volume
+    container: kplus.Container
     front: Front
     host: str
     url: str
     login: Login | None
-    exposure: Exposure
-    routes: Routes
     tracking: AimTracking | None
 
     def __init__(
@@ -110,7 +108,7 @@ class AimServer(Construct):
             OptionError: an option that cannot work, a storage of another namespace, or one that has a server already.
         """
         with reported_by(scope, id):
-            plan = resolve(cdk8s.Chart.of(scope), storage, storage.name if name is None else name, image, options)
+            plan = resolve(cdk8s.Chart.of(scope), storage, name, image, options)
             check_free(scope, plan.entries)
             storage.server_name = plan.name
         super().__init__(scope, id)
@@ -124,7 +122,7 @@ class AimServer(Construct):
         self._make_pod()
         self._make_access()
         self._parts = self._make_parts()
-        self.routes = Routes(self, "Routes", self._parts)
+        self._routes = Routes(self, "Routes", self._parts)
         self.tracking = None
 
     def add_tracking(self, options: TrackingOptions = DEFAULT_TRACKING) -> AimTracking:
@@ -141,9 +139,10 @@ class AimServer(Construct):
         with reported_by(self), below("tracking"):
             existing = self.tracking and self.tracking.url
             require(not existing, "url", existing, "call add_tracking() once: it is server.tracking from then on")
+            require_type("options", options, TrackingOptions, "write TrackingOptions(...)")
             options.check()
             remedy = "call add_tracking() before the server is exposed: its paths lead there, too"
-            require(not self.routes.urls, "url", self.routes.urls, remedy)
+            require(not self.public_urls, "url", self.public_urls, remedy)
             self._check_without_login(options)
             taken = {each.port for each in self.service.ports}
             require(options.port not in taken, "port", options.port, "write another one: it is the web server's")
@@ -155,34 +154,37 @@ class AimServer(Construct):
     def expose_via_ingress(self, options: IngressOptions) -> cdk8s.ApiObject:
         """Have an Ingress lead a host name to the server, and to tracking; returns it.
 
-        The server answers to the names of the Ingress and of its Service only, from then on. Without a login and
-        `allow_anonymous`, the tree is refused.
+        The server answers to the names of the Ingress and of its Service only, from then on.
 
         Args:
             options: host name, class and certificate.
 
         Raises:
-            OptionError: an option that cannot work, or a second Ingress.
+            OptionError: an option that cannot work, a second Ingress, or neither a login nor `allow_anonymous`.
         """
         with reported_by(self), below("ingress"):
-            self.routes.check_ingress(options)
-        return self.routes.add_ingress(options, self.tracking)
+            self._routes.check_ingress(options)
+        return self._routes.add_ingress(options, self.tracking)
 
     def expose_via_route(self, options: RouteOptions) -> cdk8s.ApiObject:
         """Have Gateways lead host names to the server, and to tracking, by an HTTPRoute; returns it.
 
-        The server answers to these names and those of its Service only, from then on. Without a login and
-        `allow_anonymous`, the tree is refused.
+        The server answers to these names and those of its Service only, from then on.
 
         Args:
             options: host names and Gateways.
 
         Raises:
-            OptionError: an option that cannot work, or a second route.
+            OptionError: an option that cannot work, a second route, or neither a login nor `allow_anonymous`.
         """
         with reported_by(self), below("route"):
-            self.routes.check_route(options)
-        return self.routes.add_route(options, self.tracking)
+            self._routes.check_route(options)
+        return self._routes.add_route(options, self.tracking)
+
+    @property
+    def public_urls(self) -> Sequence[str]:
+        """Where people open the server by its Ingress and HTTPRoute, in the order in which it was exposed."""
+        return tuple(self._routes.urls)
 
     @property
     def tracking_url(self) -> str:
@@ -207,45 +209,49 @@ class AimServer(Construct):
                 login` prints one. Default: none, where there is no login.
 
         Raises:
-            OptionError: there is no tracking server, no credentials for a login, or a container that has the variable.
+            OptionError: no tracking server, no workload, a login without credentials or credentials without a login, a
+                container that has the variable, or a namespace from which the server's name cannot be resolved.
         """
         url = self.tracking_url
+        check_workload(workload)
         with reported_by(workload):
-            remedy = "name a Secret with user:token, which the login of the server asks for"
-            needed = self.tracking is not None and self.tracking.needs_credentials
-            require(credentials or not needed, "credentials", None, remedy)
+            self._check_connection(workload, credentials)
             connect(workload, url, credentials)
 
-    def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
+    def allow_from(self, *peers: Peer | kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
         """Let more open it than the pods of the same namespace; returns the policy.
 
         Args:
-            peers: pods (`kplus.Pods.select`, any workload), namespaces (`kplus.Namespaces.select`) or addresses
-                (`kplus.NetworkPolicyIpBlock.ipv4`).
+            peers: `Peer`, or pods (`kplus.Pods.select`, any workload), namespaces (`kplus.Namespaces.select`) or
+                addresses (`kplus.NetworkPolicyIpBlock.ipv4`).
+
+        Raises:
+            OptionError: no peer, or something else.
         """
-        self._rules.allow_from(self.front.port, peers)
+        with reported_by(self):
+            self._rules.admit(self.front.port, peers)
         return self.network_policy
 
-    def allow_to(self, *peers: kplus.INetworkPolicyPeer, ports: Sequence[int] = (443,)) -> kplus.NetworkPolicy:
+    def allow_to(self, *peers: Peer | kplus.INetworkPolicyPeer, ports: Sequence[int] = (443,)) -> kplus.NetworkPolicy:
         """Let the pod reach something, such as the S3 store of artifacts, and the cluster's DNS; returns the policy.
 
         Args:
-            peers: pods (`kplus.Pods.select`, any workload), namespaces (`kplus.Namespaces.select`) or addresses
-                (`kplus.NetworkPolicyIpBlock.ipv4`).
-            ports: TCP ports of theirs, 1 to 65535; of pods, those that they listen on. Default: 443.
+            peers: `Destination`, which has ports of its own, `Peer`, or pods (`kplus.Pods.select`, any workload),
+                namespaces (`kplus.Namespaces.select`) or addresses (`kplus.NetworkPolicyIpBlock.ipv4`).
+            ports: TCP ports of those without their own, 1 to 65535; of pods, those that they listen on. Default: 443.
 
         Raises:
-            OptionError: no port, or a number that is no port.
+            OptionError: no peer, or something else; no port, or a number that is no port.
         """
         with reported_by(self):
             check_ports("ports", ports)
-        self._rules.allow_to(peers, ports)
+            self._rules.reach(peers, ports)
         return self.network_policy
 
     def _make_pod(self) -> None:
         options = self._plan.options
         self.deployment = self._make_deployment()
-        self.pod = AimPod(self.deployment, options=self._plan.options)
+        self.pod = AimPod(self.deployment, options=replace(options, env=()))
         self._containers = AimContainers(
             self, pod=self.pod, image=self._plan.image, supervisor=self.supervisor, store=self.storage
         )
@@ -253,7 +259,7 @@ class AimServer(Construct):
         container = self._containers.add(self._plan.role, options.resources)
         for variable in options.env:
             add_variable(self.deployment, container, variable)
-        self._web = container
+        self.container = container
         self.front = Front(container=container, name=self._plan.role.port_name, port=self._plan.role.port)
         if self.login and options.login:
             image, own_user = replace(self._plan.image, image=options.login.image), self.storage.owner is not None
@@ -274,12 +280,8 @@ class AimServer(Construct):
         self.url = f"http://{self.host}{'' if service.port == 80 else f':{service.port}'}{plan.options.base_path}/"
         self._rules = NetworkRules(self, "Access", pods=pods, metadata=self._metadata(plan.deployment))
         self.network_policy = self._rules.policy
-        anonymous, login = plan.options.allow_anonymous, plan.options.login
-        self.exposure = Exposure(server=self, allow_anonymous=anonymous, login=login is not None)
-        self.exposure.watch()
-        if service.exposed:
-            self.exposure.ways.append(("service.type", service.type))
-        self.allow_from(*default_peers(self, exposed=service.exposed))
+        self._rules.allow_from(self.front.port, default_peers(self, exposed=service.exposed))
+        login = plan.options.login
         if login and login.oidc:
             self._reach(login.oidc)
         if plan.options.metrics:
@@ -294,9 +296,9 @@ class AimServer(Construct):
 
     def _reach(self, provider: OidcOptions) -> None:
         """Let the pod ask the provider of a login."""
-        for index, destination in enumerate(provider.allow_to):
-            self._rules.allow_to([destination.render(self, f"Provider-{index}")], destination.ports)
-        if not provider.allow_to:
+        if provider.allow_to:
+            self._rules.reach(provider.allow_to, ())
+        else:
             self._rules.allow_to_public(provider.ports)
 
     def _make_login(self) -> Login | None:
@@ -314,15 +316,24 @@ class AimServer(Construct):
             plan=self._plan,
             place=self.storage.place,
             containers=self._containers,
-            web=self._web,
+            web=self.container,
             front=self.front,
             login=self.login,
             service=self.service,
             host=self.host,
             rules=self._rules,
-            exposure=self.exposure,
             metadata=self._metadata,
         )
+
+    def _check_connection(self, workload: PodOrWorkload, credentials: KeyRef | None) -> None:
+        needed = self.tracking is not None and self.tracking.needs_credentials
+        remedy = "name a Secret with user:token, which the login of the server asks for"
+        require(credentials is not None or not needed, "credentials", None, remedy)
+        check_type("credentials", credentials, KeyRef | None)
+        require(credentials is None or needed, "credentials", credentials, "leave it out: no login asks for them")
+        elsewhere = workload.metadata.namespace if self.storage.namespace is None else None
+        remedy = f"give the chart of the server a namespace: {self.host} is a name in its own namespace only"
+        require(elsewhere is None, "namespace", elsewhere, remedy)
 
     def _check_without_login(self, options: TrackingOptions) -> None:
         if options.without_login:

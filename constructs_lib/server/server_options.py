@@ -12,7 +12,7 @@ from constructs_lib.access.login_options import LoginOptions
 from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_annotations, check_deployment_name, check_object_name
 from constructs_lib.labels import check_extra_labels
-from constructs_lib.options import Port, check_bounds
+from constructs_lib.options import Port, check_declared
 from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.supervisor_configmap import SupervisorSource, config_map_name
@@ -60,7 +60,7 @@ class TrackingOptions:
         Raises:
             OptionError: names the option.
         """
-        check_bounds(self)
+        check_declared(self)
         check_base_path("base_path", self.base_path)
         self.resources.check()
 

@@ -12,7 +12,7 @@ from constructs import Construct
 from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.addresses import check_cidr
 from constructs_lib.kubernetes.names import check_annotations, check_key, check_service_name
-from constructs_lib.options import Port, check_bounds
+from constructs_lib.options import Port, check_declared
 from constructs_lib.plus import kplus, patch
 from constructs_lib.server.front import Front
 
@@ -51,9 +51,7 @@ class ServiceOptions:
     def check(self) -> None:
         """Reject invalid values, and options that the Service type ignores."""
         with below("service"):
-            remedy = f"write {', '.join(_TYPES)}"
-            require(self.type in _TYPES, "type", self.type, remedy)
-            check_bounds(self)
+            check_declared(self)
             if self.name is not None:
                 check_service_name("name", self.name)
             if self.node_port is not None:

@@ -6,6 +6,8 @@ from constructs import Construct
 
 from constructs_lib.access.login import LOGIN_PORT
 from constructs_lib.access.network import default_peers
+from constructs_lib.access.peers import Peer
+from constructs_lib.errors import reported_by
 from constructs_lib.plus import kplus
 from constructs_lib.pods.aim_containers import Role
 from constructs_lib.pods.json_patches import set_fields
@@ -72,16 +74,21 @@ class AimTracking(Construct):
         _share_pod(server)
         server.service.bind(options.port, name=self.front.name, target_port=self.front.port)
         if not self.needs_credentials:  # the login admits its own peers already
-            self.allow_from(*default_peers(self, exposed=server.plan.options.service.exposed))
+            peers = default_peers(self, exposed=server.plan.options.service.exposed)
+            self._rules.allow_from(self.front.port, peers)
 
-    def allow_from(self, *peers: kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
+    def allow_from(self, *peers: Peer | kplus.INetworkPolicyPeer) -> kplus.NetworkPolicy:
         """Let more record than the pods of the same namespace; returns the server's policy.
 
         Args:
-            peers: pods (`kplus.Pods.select`, any workload), namespaces (`kplus.Namespaces.select`) or addresses
-                (`kplus.NetworkPolicyIpBlock.ipv4`).
+            peers: `Peer`, or pods (`kplus.Pods.select`, any workload), namespaces (`kplus.Namespaces.select`) or
+                addresses (`kplus.NetworkPolicyIpBlock.ipv4`).
+
+        Raises:
+            OptionError: no peer, or something else.
         """
-        self._rules.allow_from(self.front.port, peers)
+        with reported_by(self):
+            self._rules.admit(self.front.port, peers)
         return self._rules.policy
 
 

@@ -12,7 +12,7 @@ from constructs_lib.plus import kplus, remove_namespace
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.retention import retention_annotations
 
-_TAKEN = "it is already made by {owner}; make it once, without createNamespace here"
+_TAKEN = "it is already made by {owner}; make it once, without create_namespace here"
 
 
 class AimNamespace(Construct):

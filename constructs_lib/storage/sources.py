@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from constructs_lib.errors import below, check_list, check_text, require
+from constructs_lib.errors import below, check_text, require
 from constructs_lib.kubernetes.addresses import check_host, normal_host
 from constructs_lib.kubernetes.names import check_label_value, check_namespace, check_object_name
+from constructs_lib.options import check_declared
 from constructs_lib.plus import k8s
 
 _DRIVER = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*\.?")
 
 
-_NFS_INSTEAD = "write volumeAttributes (volume_attributes) with protocol: nfs, on a share that allows it"
+_NFS_INSTEAD = "write volume_attributes with protocol: nfs, on a share that allows it"
 _NO_LOCKS = {
     "smb.csi.k8s.io": "use NFS or a block volume: Aim fails on SMB (aimhubio/aim#2978)",
     "file.csi.azure.com": f"{_NFS_INSTEAD}: Aim fails on SMB (aimhubio/aim#2978), the driver's default",
@@ -116,6 +117,7 @@ class NfsExport(StorageSource):
 
     def check(self) -> None:
         with below("nfs"):
+            check_declared(self)
             check_host("server", self.server)
             _check_path("path", self.path)
             _check_mount_options(self.mount_options)
@@ -138,6 +140,12 @@ class SecretReference:
     """Name of the Secret."""
     namespace: str
     """Namespace of the Secret."""
+
+    def check(self) -> None:
+        """Reject names that no Secret and no namespace can have."""
+        check_declared(self)
+        check_object_name("name", self.name)
+        check_namespace("namespace", self.namespace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +221,7 @@ class CsiVolume(StorageSource):
 
     def check(self) -> None:
         with below("csi"):
+            check_declared(self)
             named = len(self.driver) <= 63 and _DRIVER.fullmatch(self.driver)
             require(named, "driver", self.driver, "write the name of a CSI driver")
             remedy = "write the driver's handle of the volume"
@@ -224,9 +233,9 @@ class CsiVolume(StorageSource):
                 check_text(option, text)
             for key, text in self.volume_attributes.items():
                 check_text(f"volume_attributes[{key}]", text)
-            if self.node_stage_secret_ref:
-                check_object_name("node_stage_secret_ref.name", self.node_stage_secret_ref.name)
-                check_namespace("node_stage_secret_ref.namespace", self.node_stage_secret_ref.namespace)
+            with below("node_stage_secret_ref"):
+                if self.node_stage_secret_ref:
+                    self.node_stage_secret_ref.check()
 
     def _check_locks(self) -> None:
         """Reject drivers whose file systems have no locks across nodes, unless they are told to speak NFS."""
@@ -268,6 +277,7 @@ class HostPath(StorageSource):
 
     def check(self) -> None:
         with below("host_path"):
+            check_declared(self)
             _check_path("path", self.path)
             root = _normal_path(self.path) == "/"
             require(not root, "path", self.path, "write a directory of its own: this is the whole node")
@@ -328,6 +338,7 @@ class ExistingClaim(StorageSource):
 
     def check(self) -> None:
         with below("existing_claim"):
+            check_declared(self)
             check_object_name("name", self.name)
 
 
@@ -341,7 +352,6 @@ def _normal_path(path: str) -> str:
 
 
 def _check_mount_options(options: Sequence[str]) -> None:
-    check_list("mount_options", options)
     for flag in options:
         check_text("mount_options", flag)
         require(re.fullmatch(r"\S+", flag), "mount_options", flag, "write one option an entry, such as nfsvers=4.1")

@@ -8,7 +8,7 @@ import cdk8s
 import jsii
 from constructs import Construct
 
-from constructs_lib.errors import OptionError, reported_by, require
+from constructs_lib.errors import OptionError, reported_by, require, require_type
 from constructs_lib.kubernetes.names import check_instance_name, check_namespace
 from constructs_lib.labels import STORAGE, common_labels
 from constructs_lib.plus import k8s, kplus, patch, quantity, remove_namespace
@@ -164,6 +164,18 @@ class AimStorage(Construct):
         )
 
 
+def check_storage(chart: cdk8s.Chart, storage: AimStorage) -> None:
+    """Reject what is no storage, and one whose claim the pods of a chart cannot mount."""
+    require_type("storage", storage, AimStorage, "write an AimStorage, such as server.storage")
+    check_namespaces("storage", chart, storage.namespace)
+
+
+def check_namespaces(option: str, chart: cdk8s.Chart, namespace: str | None) -> None:
+    """Reject an object of another namespace than that of the chart whose pods mount it."""
+    remedy = f"put both in one namespace: a pod mounts what is in its own only, here {namespace!r}"
+    require(chart.namespace == namespace, option, chart.namespace, remedy)
+
+
 def _on(node: str) -> k8s.VolumeNodeAffinity:
     """Tie a volume to a node, so that the scheduler sends its pods there."""
     here = k8s.NodeSelectorRequirement(key="kubernetes.io/hostname", operator="In", values=[node])
@@ -187,7 +199,8 @@ class _Plan:
 
 def _plan(chart: cdk8s.Chart, source: StorageSource, name: str, options: StorageOptions) -> _Plan:
     """Check the options against the source and the chart, and resolve them."""
-    require(isinstance(source, StorageSource), "source", source, "write an NfsExport, a DynamicVolume ...")
+    require_type("source", source, StorageSource, "write an NfsExport, a DynamicVolume ...")
+    require_type("options", options, StorageOptions, "write StorageOptions(...)")
     _check_effective(source, options)
     check_instance_name("name", name)
     source.check()
@@ -227,8 +240,6 @@ def _access_mode(source: StorageSource, given: AccessMode | None) -> AccessMode:
     mode = given or source.default_access_mode
     if mode is None:
         raise OptionError("access_mode", given, "write the access mode that the existing claim has")
-    remedy = f"write {' or '.join(_MODES)}: Aim writes to its store"
-    require(mode in _MODES, "access_mode", mode, remedy)
     return mode
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import cdk8s
 from constructs import Construct
 
-from constructs_lib.errors import require
+from constructs_lib.errors import require, require_type
 from constructs_lib.labels import SERVER, common_labels
 from constructs_lib.plus import kplus, patch
 from constructs_lib.pods.environment import EnvVar
@@ -19,7 +19,7 @@ from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor, config_map_name
-from constructs_lib.storage.storage import AimStorage
+from constructs_lib.storage.storage import AimStorage, check_namespaces, check_storage
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
 
@@ -145,6 +145,22 @@ def add_role(
     return container
 
 
+def check_supervisor(chart: cdk8s.Chart, supervisor: Supervisor | None) -> None:
+    """Reject a supervisor whose ConfigMap the pods of a chart cannot mount.
+
+    Args:
+        chart: of the pods.
+        supervisor: of a server; None for one that is made for them.
+
+    Raises:
+        OptionError: no supervisor, or one of another namespace.
+    """
+    remedy = "write the supervisor of a server, as server.supervisor; or leave it out"
+    require_type("supervisor", supervisor, (Supervisor, type(None)), remedy)
+    if supervisor and supervisor.config_map:
+        check_namespaces("supervisor", chart, cdk8s.Chart.of(supervisor).namespace)
+
+
 def check_place(chart: cdk8s.Chart, storage: AimStorage, *, instead: str) -> None:
     """Reject a storage that a second pod cannot mount.
 
@@ -152,8 +168,10 @@ def check_place(chart: cdk8s.Chart, storage: AimStorage, *, instead: str) -> Non
         chart: of the Jobs.
         storage: where the runs are.
         instead: what to do with a volume of one pod.
+
+    Raises:
+        OptionError: no storage, one of another namespace, or a ReadWriteOncePod one.
     """
-    remedy = f"put both in one namespace: a claim is mounted in its own only, here {storage.namespace!r}"
-    require(chart.namespace == storage.namespace, "storage", chart.namespace, remedy)
+    check_storage(chart, storage)
     remedy = f"write ReadWriteOnce, or {instead}: only the server's pod can mount this volume"
     require(storage.access_mode != "ReadWriteOncePod", "access_mode", storage.access_mode, remedy)

@@ -10,7 +10,7 @@ from constructs_lib.errors import OptionError
 from constructs_lib.kubernetes.names import check_annotations, check_object_name
 from constructs_lib.kubernetes.quantities import Quantity
 from constructs_lib.labels import check_extra_labels
-from constructs_lib.options import Amount, check_bounds
+from constructs_lib.options import Amount, check_declared
 from constructs_lib.pods.owner import DEFAULT_OWNER, Owner
 from constructs_lib.storage.retention import check_kept
 from constructs_lib.storage.sources import AccessMode
@@ -46,7 +46,7 @@ class StorageOptions:
         Raises:
             OptionError: names the option.
         """
-        check_bounds(self)
+        check_declared(self)
         if isinstance(self.owner, Owner):
             self.owner.check()
         for name in ("claim_name", "volume_name", "storage_class_name"):

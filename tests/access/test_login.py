@@ -117,7 +117,7 @@ def test_a_server_with_a_login_may_be_reached_from_outside(tree: cdk8s.App, char
     server.expose_via_ingress(IngressOptions(host="aim.example.com", default_certificate=True))
     server.expose_via_route(RouteOptions(hostnames=["aim.example.com"], parents=[ParentRef(name="gateway")]))
     tree.synth()
-    assert server.exposure.problems() == []
+    assert server.public_urls == ("https://aim.example.com/",)
     admitted = [peer for rule in rendered(chart, "NetworkPolicy")["spec"]["ingress"] for peer in rule["from"]]
     assert {"ipBlock": {"cidr": "0.0.0.0/0"}} in admitted
 
@@ -162,6 +162,17 @@ def test_a_workload_connects_with_credentials(chart: cdk8s.Chart) -> None:
     ]
 
 
+@pytest.mark.parametrize("options", [{}, {"login": by_password()}])
+def test_credentials_that_nobody_asks_for_are_refused(chart: cdk8s.Chart, options: dict[str, Any]) -> None:
+    """They would stand in a URL that needs none; with a login too, where tracking is open beside it."""
+    server = aim_server(chart, "server", storage=dynamic(chart), **options)
+    server.add_tracking(TrackingOptions(without_login=bool(options)))
+    job = kplus.Job(chart, "train")
+    job.add_container(image="example.com/train:1")
+    with pytest.raises(OptionError, match="chart/train: credentials: .*: leave it out: no login asks for them"):
+        server.connect(job, credentials=KeyRef(name="train-token", key="credentials"))
+
+
 def test_a_workload_without_credentials_is_refused(chart: cdk8s.Chart) -> None:
     """Aim's client would fail with a stack trace that does not say why."""
     server = aim_server(chart, "server", storage=dynamic(chart), login=by_password())
@@ -179,6 +190,8 @@ REFUSED: list[tuple[str, Any, dict[str, Any]]] = [
     ("oidc: None: write oidc, or passwords", LoginOptions, {}),
     (r"passwords: '\*\*\*': write name and key", by_password, {"passwords": SECRET}),
     (r"cookie_secret: '\*\*\*': write name", by_password, {"cookie_secret": SECRET}),
+    (r"passwords: '\*\*\*': write", by_password, {"passwords": b"hunter2"}),
+    ("passwords: 'a dict': write name and key", by_password, {"passwords": {"name": SECRET}}),
     ("cookie_secret.name: 'A'", by_password, {"cookie_secret": KeyRef(name="A", key="b")}),
     ("cookie_lifetime_seconds: 1: write a whole number", by_password, {"cookie_lifetime_seconds": 1}),
     (r"trusted_proxies\[0\]: '10.0.0.1'", by_password, {"trusted_proxies": ["10.0.0.1"]}),
@@ -187,7 +200,8 @@ REFUSED: list[tuple[str, Any, dict[str, Any]]] = [
     ("issuer: 'https://u:p@a.b'", oidc, {"issuer": "https://u:p@a.b"}),
     ("client_id: 'a b'", oidc, {"client_id": "a b"}),
     (r"client_secret: '\*\*\*'", oidc, {"client_secret": SECRET}),
-    (r"email_domains: \[\]: write emailDomains, emails or groups; or everybody", oidc, {"email_domains": []}),
+    (r"ca: '\*\*\*': write name and key of a Secret or ConfigMap", oidc, {"ca": SECRET}),
+    (r"email_domains: \[\]: write email_domains, emails or groups; or everybody", oidc, {"email_domains": []}),
     (r"email_domains\[0\]: '\*': write a domain", oidc, {"email_domains": ["*"]}),
     (r"email_domains\[0\]: 'a,\*'", oidc, {"email_domains": ["a,*"]}),
     (r"emails\[0\]: 'a@b\\n\*'", oidc, {"emails": ["a@b\n*"]}),

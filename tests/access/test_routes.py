@@ -16,6 +16,7 @@ import yaml
 from constructs_lib import (
     IpBlock,
     IssuerRef,
+    KeyRef,
     OptionError,
     ParentRef,
     Peer,
@@ -85,7 +86,7 @@ def test_an_ingress(chart: cdk8s.Chart) -> None:
     }
     services = ["aim", "aim.ml", "aim.ml.svc", "aim.ml.svc.cluster.local"]
     assert allowed(chart) == ["aim.example.com", *services, "track.example.com"]
-    assert server.routes.urls == ["https://aim.example.com/aim/"]
+    assert server.public_urls == ("https://aim.example.com/aim/",)
 
 
 @pytest.mark.parametrize(
@@ -148,18 +149,22 @@ def test_without_a_login_tracking_has_its_own_port(chart: cdk8s.Chart) -> None:
 
 
 @pytest.mark.parametrize("way", ["ingress", "route"])
-def test_without_a_login_the_tree_is_refused(tree: cdk8s.App, chart: cdk8s.Chart, way: str) -> None:
-    """Whichever way leads to it, and with both ways out named."""
+def test_without_a_login_no_way_is_opened(tree: cdk8s.App, chart: cdk8s.Chart, way: str) -> None:
+    """The call is refused with both ways out named, and the server stays as it was."""
     server = serve(chart, login=None)
-    server.expose_via_ingress(ingress()) if way == "ingress" else server.expose_via_route(route())
-    with pytest.raises(RuntimeError, match=rf"{way}\.host.*: 'aim.example.com': write login, .*; or allowAnonymous"):
-        tree.synth()
+    with pytest.raises(
+        OptionError, match=rf"server: {way}\.host.*: .*aim.example.com.*: write login, .*; or allow_anon"
+    ):
+        server.expose_via_ingress(ingress()) if way == "ingress" else server.expose_via_route(route())
+    tree.synth()
+    assert server.public_urls == ()
+    assert allowed(chart) == []
 
 
 def test_a_login_over_plain_http_is_refused(chart: cdk8s.Chart) -> None:
     """Unless it is meant."""
     with pytest.raises(
-        OptionError, match="ingress.tls_secret: None: write tlsSecret, issuer or defaultCertificate; or"
+        OptionError, match="ingress.tls_secret: None: write tls_secret, issuer or default_certificate; or"
     ):
         serve(chart).expose_via_ingress(ingress(tls_secret=None))
 
@@ -172,7 +177,7 @@ def test_a_login_over_plain_http_that_is_meant(chart: cdk8s.Chart) -> None:
     template = pod_template(rendered(chart, "Deployment"))
     assert template
     assert "--cookie-secure=false" in template["spec"]["containers"][1]["args"]
-    assert server.routes.urls == ["http://aim.example.com/"]
+    assert server.public_urls == ("http://aim.example.com/",)
 
 
 REFUSED = [
@@ -182,7 +187,10 @@ REFUSED = [
     (r"ingress.host: '\*.example.com'", {"host": "*.example.com"}),
     ("ingress.controller: 'Apache': write ALB", {"controller": "Apache"}),
     ("ingress.default_certificate: True: leave it out", {"default_certificate": True}),
-    (r"ingress.from\[0\].namespace_selector|ingress.from\[0\]", {"from_": [Peer()]}),
+    (r"ingress.from_\[0\]: 'none': write exactly one of namespace_selector, ip_block", {"from_": [Peer()]}),
+    ("ingress.tls_secret: KeyRef.*: write a text", {"tls_secret": KeyRef(name="a", key="b")}),
+    ("ingress.issuer: 'a str': write an IssuerRef", {"issuer": "letsencrypt"}),
+    ("ingress.annotations: 'a': write a mapping", {"annotations": "a"}),
     ("ingress.issuer.name: 'A'", {"issuer": IssuerRef(name="A")}),
     ("route.hostnames: .*: write at least one", {"hostnames": []}),
     ("route.parents: .*: write at least one", {"parents": []}),
@@ -202,11 +210,20 @@ def test_what_cannot_work_is_refused(chart: cdk8s.Chart, message: str, options: 
         expose[message.partition(".")[0]]()
 
 
+def test_options_of_the_other_way_are_refused(chart: cdk8s.Chart) -> None:
+    """And what is no options at all."""
+    server = serve(chart)
+    with pytest.raises(OptionError, match="chart/server: ingress: 'a RouteOptions': write IngressOptions"):
+        server.expose_via_ingress(route())  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="chart/server: route: 'aim.example.com': write RouteOptions"):
+        server.expose_via_route("aim.example.com")  # type: ignore[arg-type]
+
+
 def test_a_second_one_is_refused(chart: cdk8s.Chart) -> None:
     """It would have the name of the first."""
     server = serve(chart)
     server.expose_via_ingress(ingress())
-    with pytest.raises(OptionError, match="ingress.name: 'Ingress ml/aim': it is already made by chart/server"):
+    with pytest.raises(OptionError, match="server: ingress: 'Ingress ml/aim': leave it out: a server has one Ingress"):
         server.expose_via_ingress(ingress())
 
 
@@ -214,7 +231,7 @@ def test_a_server_of_a_test_app_is_exposed() -> None:
     """What a tree has once is found all the same, though jsii gives out another object for such an app."""
     server = serve(cdk8s.Chart(cdk8s.Testing.app(), "chart", namespace="ml"))
     server.expose_via_ingress(ingress())
-    with pytest.raises(OptionError, match="it is already made by chart/server"):
+    with pytest.raises(OptionError, match="a server has one Ingress"):
         server.expose_via_ingress(ingress())
 
 

@@ -11,11 +11,14 @@ from syrupy.assertion import SnapshotAssertion
 
 from constructs_lib import (
     AimBackup,
+    AimRestore,
     BackupOptions,
     BackupTarget,
     BackupVolume,
     Destination,
     DrillOptions,
+    DynamicVolume,
+    EnvVar,
     ExistingClaim,
     IpBlock,
     KeyRef,
@@ -25,7 +28,7 @@ from constructs_lib import (
     Retention,
     S3Bucket,
 )
-from tests.harness.building import NFS, aim_server, dynamic, storage
+from tests.harness.building import NFS, aim_server, aim_storage, dynamic, serve, storage
 from tests.harness.manifest_rules import Manifest, pod_template
 
 KEY = KeyRef(name="backup", key="password")
@@ -158,6 +161,84 @@ def test_what_cannot_work_is_refused(chart: cdk8s.Chart, given: dict[str, Any], 
     assert error.value.option == option
     assert "word@" not in str(error.value)
     assert "secret@" not in str(error.value)
+
+
+SECRET: Any = "hunter2"
+NUMBER: Any = 5
+MAPPING: Any = {"A": SECRET}
+REFERENCE: Any = KEY
+TYPES: list[tuple[dict[str, Any], str]] = [
+    ({"storage": "aim-runs"}, "storage: 'aim-runs': write an AimStorage"),
+    ({"image": "aim:3"}, "image: 'aim:3': write ImageOptions"),
+    ({"options": {"password": "hunter2"}}, "options: 'a dict': write BackupOptions"),
+    ({"supervisor": "Image"}, "supervisor: 'Image': write the supervisor of a server"),
+    ({"target": "nfs.example.com:/backup"}, "target: .*: write a BackupVolume"),
+    ({"target": BackupVolume(volume=SECRET)}, "volume: 'a str': write a StorageSource"),
+    ({"options": replace(OPTIONS, password=SECRET)}, r"password: '\*\*\*': write name and key of a Secret"),
+    ({"target": replace(S3, access_key=SECRET)}, r"s3.access_key: '\*\*\*': write name and key of a Secret"),
+    ({"target": replace(S3, ca=SECRET)}, r"s3.ca: '\*\*\*': write name and key of a Secret"),
+    ({"options": replace(OPTIONS, schedule=NUMBER)}, "schedule: 5: write a text"),
+    ({"options": replace(OPTIONS, schedule="99 99 * * *")}, "schedule: '99 99 .*': write a minute from 0 to 59"),
+    ({"options": replace(OPTIONS, env=MAPPING)}, "env: 'a dict': write a list, each entry EnvVar"),
+    ({"options": replace(OPTIONS, env=[EnvVar(name="A", value=NUMBER)])}, r"env\[0\].value: 5: write a text"),
+    (
+        {"options": replace(OPTIONS, env=[EnvVar(name="A", value_from=REFERENCE)])},
+        r"write ValueFrom\(secret_key_ref=KeyRef",
+    ),
+    ({"options": replace(OPTIONS, keep=NUMBER)}, "keep: 5: write a Retention"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), TYPES, ids=[message for _, message in TYPES])
+def test_a_value_of_another_type_is_refused(chart: cdk8s.Chart, given: dict[str, Any], message: str) -> None:
+    """Nothing is made, and nothing of a secret is told."""
+    source = storage(chart)
+    arguments: dict[str, Any] = {"storage": source, "target": CLAIM, "options": OPTIONS, **given}
+    with pytest.raises(OptionError, match=f"^chart/backup: .*{message}") as error:
+        AimBackup(chart, "backup", **arguments)
+    assert "hunter2" not in str(error.value)
+    assert chart.node.try_find_child("backup") is None
+
+
+def test_a_supervisor_of_another_namespace_is_refused(chart: cdk8s.Chart, tree: cdk8s.App) -> None:
+    """Its ConfigMap would not be there."""
+    elsewhere = serve(cdk8s.Chart(tree, "other", namespace="other")).supervisor
+    with pytest.raises(OptionError, match="chart/backup: supervisor: 'ml': put both in one namespace: .*'other'"):
+        backup(chart, supervisor=elsewhere)
+    assert chart.node.try_find_child("backup") is None
+
+
+def test_a_restore_of_another_namespace_is_refused(chart: cdk8s.Chart, tree: cdk8s.App) -> None:
+    """Its pod would wait for a claim that is not there."""
+    copies = AimBackup(chart, "backup", storage=storage(chart), target=CLAIM, options=OPTIONS)
+    other = cdk8s.Chart(tree, "other", namespace="other")
+    with pytest.raises(OptionError, match="other/restore: backup: 'other': put both in one namespace: .*'ml'"):
+        AimRestore(other, "restore", backup=copies)
+    assert other.node.try_find_child("restore") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"backup": "aim"}, "backup: 'aim': write an AimBackup"),
+        ({"snapshot": 5}, "snapshot: 5"),
+        ({"into": 5}, "into: 5"),
+        ({"run": 5}, "run: 5"),
+    ],
+)
+def test_a_restore_that_cannot_be_is_refused(chart: cdk8s.Chart, given: dict[str, Any], message: str) -> None:
+    """By the option, and not by what it lacks."""
+    copies = AimBackup(chart, "backup", storage=storage(chart), target=CLAIM, options=OPTIONS)
+    with pytest.raises(OptionError, match=f"chart/restore: {message}"):
+        AimRestore(chart, "restore", **{"backup": copies, **given})
+
+
+def test_no_two_network_policies_have_one_name(chart: cdk8s.Chart) -> None:
+    """The second one that is applied would open what the first has closed."""
+    backup(chart)
+    store = aim_storage(chart, "other", source=DynamicVolume(), size="1Gi", name="aim-backup")
+    with pytest.raises(OptionError, match="deployment_name: 'NetworkPolicy ml/aim-backup': it is already made by"):
+        aim_server(chart, "server", storage=store)
 
 
 def test_a_volume_of_one_pod_is_refused(chart: cdk8s.Chart) -> None:

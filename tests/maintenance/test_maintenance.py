@@ -11,13 +11,14 @@ from syrupy.assertion import SnapshotAssertion
 from constructs_lib import (
     AimMaintenance,
     CloseChore,
+    DynamicVolume,
     EmptyTrashChore,
     MaintenanceOptions,
     OptionError,
     PruneChore,
     ReportChore,
 )
-from tests.harness.building import aim_server, dynamic, storage
+from tests.harness.building import aim_server, aim_storage, dynamic, serve, storage
 from tests.harness.manifest_rules import Manifest, pod_template
 
 CHORES = ["report", "close", "prune", "reindex", "recompute", "empty-trash", "undelete"]
@@ -88,6 +89,9 @@ def test_nobody_reaches_the_pods_and_they_reach_nobody(chart: cdk8s.Chart) -> No
         ({"report": ReportChore(schedule="")}, "report.schedule"),
         ({"prune": PruneChore(older_than_hours=-1)}, "prune.older_than_hours"),
         ({"empty_trash": EmptyTrashChore(older_than_days=-1)}, "empty_trash.older_than_days"),
+        ({"report": CloseChore(dry_run=False)}, "report"),
+        ({"close": None}, "close"),
+        ({"close": CloseChore(dry_run="false")}, "close.dry_run"),  # type: ignore[arg-type]
         ({"time_zone": "a b"}, "time_zone"),
         ({"deadline_seconds": 1}, "deadline_seconds"),
     ],
@@ -104,6 +108,37 @@ def test_a_volume_of_one_pod_is_refused(chart: cdk8s.Chart) -> None:
     with pytest.raises(OptionError, match="kubectl exec") as error:
         AimMaintenance(chart, "chores", storage=storage(chart, access_mode="ReadWriteOncePod"))
     assert error.value.option == "access_mode"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"storage": "aim-runs"}, "storage: 'aim-runs': write an AimStorage"),
+        ({"options": {}}, "options: 'a dict': write MaintenanceOptions"),
+        ({"image": "aim:3"}, "image: 'aim:3': write ImageOptions"),
+        ({"supervisor": True}, "supervisor: True: write the supervisor of a server"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(chart: cdk8s.Chart, given: dict[str, Any], message: str) -> None:
+    """Before anything is made."""
+    with pytest.raises(OptionError, match=f"^chart/chores: {message}"):
+        AimMaintenance(chart, "chores", **{"storage": storage(chart), **given})
+    assert chart.node.try_find_child("chores") is None
+
+
+def test_a_supervisor_of_another_namespace_is_refused(chart: cdk8s.Chart, tree: cdk8s.App) -> None:
+    """Its ConfigMap would not be there."""
+    elsewhere = serve(cdk8s.Chart(tree, "other", namespace="other")).supervisor
+    with pytest.raises(OptionError, match="chart/chores: supervisor: 'ml': put both in one namespace: .*'other'"):
+        AimMaintenance(chart, "chores", storage=storage(chart), supervisor=elsewhere)
+
+
+def test_no_two_network_policies_have_one_name(chart: cdk8s.Chart) -> None:
+    """The second one that is applied would open what the first has closed."""
+    serve(chart, name="aim-maintenance")
+    source = aim_storage(chart, "other", source=DynamicVolume(), size="1Gi", name="other")
+    with pytest.raises(OptionError, match="name: 'NetworkPolicy ml/aim-maintenance': it is already made by"):
+        AimMaintenance(chart, "chores", storage=source, name="aim")
 
 
 def test_two_on_one_instance_are_refused(chart: cdk8s.Chart) -> None:

@@ -131,6 +131,17 @@ def test_what_cannot_record_is_refused(
         attach(a_job(chart, **workload), storage(chart, **options))
 
 
+def test_what_is_no_workload_is_refused(chart: cdk8s.Chart) -> None:
+    """A server is none, and the two are not to be swapped."""
+    store, deployment = storage(chart), kplus.Deployment(chart, "train")
+    with pytest.raises(OptionError, match="workload: 'an AimServer': write a Pod, Job, CronJob, Deployment"):
+        attach(aim_server(chart, "server", storage=store), store)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="workload: 'an AimStorage': write a Pod"):
+        attach(store, deployment)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="chart/train: storage: 'a Deployment': write an AimStorage, such as server"):
+        attach(deployment, deployment)  # type: ignore[arg-type]
+
+
 def test_a_workload_without_containers_is_refused(chart: cdk8s.Chart) -> None:
     """What is added later would silently record nowhere."""
     with pytest.raises(OptionError, match=r"chart/job: containers: \[\]: add the containers first"):

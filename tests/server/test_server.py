@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import cdk8s
@@ -11,14 +10,21 @@ from syrupy.assertion import SnapshotAssertion
 
 from constructs_lib import (
     AimNamespace,
+    AimServer,
+    Destination,
     ExistingClaim,
+    IpBlock,
     OptionError,
     Owner,
+    Peer,
     Resources,
+    Selector,
+    ServerOptions,
     ServiceOptions,
 )
 from constructs_lib.plus import kplus
 from tests.harness.building import aim_server, dynamic, rendered, serve, storage
+from tests.harness.logins import by_password, oidc
 
 
 def test_defaults(chart: cdk8s.Chart, manifests: SnapshotAssertion) -> None:
@@ -160,6 +166,50 @@ def test_allow_from(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     assert chart == difference
 
 
+def test_peers_of_options_are_peers_of_methods(chart: cdk8s.Chart) -> None:
+    """A Peer comes in, and a Destination is reached at its own ports, whatever `ports` says of others."""
+    server = serve(chart)
+    block = IpBlock(cidr="10.1.0.0/16")
+    server.allow_from(Peer(ip_block=block))
+    server.add_tracking().allow_from(Peer(namespace_selector=Selector(match_labels={"team": "vision"})))
+    server.allow_to(Destination(ip_block=block, ports=(9000,)), Peer(ip_block=block), ports=[8000])
+    spec = rendered(chart, "NetworkPolicy")["spec"]
+    came_in = [(rule["from"], [port["port"] for port in rule["ports"]]) for rule in spec["ingress"]]
+    assert ([{"ipBlock": {"cidr": "10.1.0.0/16"}}], [43800]) in came_in
+    teams = {"namespaceSelector": {"matchLabels": {"team": "vision"}}, "podSelector": {}}
+    assert ([teams], [53800]) in came_in
+    reached = [[port["port"] for port in rule["ports"]] for rule in spec["egress"] if rule["to"][0].get("ipBlock")]
+    assert reached[0] == [9000]
+    assert [8000] in reached
+
+
+@pytest.mark.parametrize("method", ["allow_from", "allow_to", "tracking.allow_from"])
+@pytest.mark.parametrize(
+    ("peers", "message"),
+    [
+        ([], r"peers: \[\]: write at least one"),
+        (["10.0.0.0/8"], r"peers\[0\]: '10.0.0.0/8': write a (Peer|Destination), or pods"),
+        ([Selector()], r"peers\[0\]: 'a Selector': write a"),
+        ([Peer()], r"peers\[0\]: 'none': write exactly one"),
+    ],
+)
+def test_a_peer_that_cannot_be_is_refused(chart: cdk8s.Chart, method: str, peers: Any, message: str) -> None:
+    """By its place in the call; the policy stays as it was."""
+    server = serve(chart)
+    tracking = server.add_tracking()
+    before = rendered(chart, "NetworkPolicy")
+    call = tracking.allow_from if method.startswith("tracking") else getattr(server, method)
+    with pytest.raises(OptionError, match=message):
+        call(*peers)
+    assert rendered(chart, "NetworkPolicy") == before
+
+
+def test_a_destination_lets_nobody_in(chart: cdk8s.Chart) -> None:
+    """Its ports would have no effect."""
+    with pytest.raises(OptionError, match=r"peers\[0\]: 'a Destination': write a Peer"):
+        serve(chart).allow_from(Destination(ip_block=IpBlock(cidr="10.0.0.0/8")))
+
+
 def test_allow_to(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
     """The pod reaches what it is told to, and the cluster's DNS, which is opened once."""
     server = serve(chart)
@@ -170,15 +220,14 @@ def test_allow_to(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
 
 def test_nothing_is_reached_until_it_is_allowed(chart: cdk8s.Chart) -> None:
     """A policy of both types with no rule for egress denies it; one without the type would allow it all."""
-    server = serve(chart)
-    server.allow_to()
+    serve(chart)
     spec = rendered(chart, "NetworkPolicy")["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
     assert "egress" not in spec
 
 
-@pytest.mark.parametrize("ports", [[], [0], [443, 65536]])
-def test_a_port_that_cannot_be_reached_is_named(chart: cdk8s.Chart, ports: list[int]) -> None:
+@pytest.mark.parametrize("ports", [[], [0], [443, 65536], 443, "443", ["443"], None])
+def test_a_port_that_cannot_be_reached_is_named(chart: cdk8s.Chart, ports: Any) -> None:
     """The error leaves the policy as it was."""
     server = serve(chart)
     with pytest.raises(OptionError, match="chart/server: ports"):
@@ -279,14 +328,34 @@ def test_the_url_is_where_the_service_answers(chart: cdk8s.Chart, options: dict[
 
 
 @pytest.mark.parametrize("type", ["NodePort", "LoadBalancer"])
-def test_a_server_that_anybody_reaches_is_refused_by_the_tree(
-    tree: cdk8s.App, chart: cdk8s.Chart, type: Literal["NodePort", "LoadBalancer"]
+def test_a_server_that_anybody_reaches_is_refused(
+    chart: cdk8s.Chart, type: Literal["NodePort", "LoadBalancer"]
 ) -> None:
-    """Only the finished tree shows it, as what opens a server can be added at any time; nothing is written."""
-    serve(chart, service=ServiceOptions(type=type))
-    with pytest.raises(
-        RuntimeError,
-        match=rf"chart/server: service.type: '{type}': write login, so that nobody comes in without; or allowAnon",
-    ):
-        tree.synth()
-    assert list(Path(tree.outdir).rglob("*.yaml")) == []
+    """It is not made, and both ways out are named."""
+    remedy = "write login, so that nobody comes in without; or allow_anonymous"
+    with pytest.raises(OptionError, match=f"chart/server: service.type: '{type}': {remedy}"):
+        serve(chart, service=ServiceOptions(type=type))
+    assert chart.node.try_find_child("server") is None
+
+
+def test_the_container_of_aim_has_a_name(chart: cdk8s.Chart) -> None:
+    """Also behind a login, which is what clients reach then."""
+    server = serve(chart, login=by_password())
+    assert (server.container.name, server.front.container.name) == ("aim", "login")
+
+
+@pytest.mark.parametrize("option", ["suspend", "login", "base_path", "storage", "image", "options", "name"])
+def test_a_value_of_another_type_is_named(chart: cdk8s.Chart, option: str) -> None:
+    """Before anything is made, and without a failure of Python's own."""
+    arguments: dict[str, dict[str, Any]] = {
+        "suspend": {"options": ServerOptions(suspend="false")},  # type: ignore[arg-type]
+        "login": {"options": ServerOptions(login=oidc())},  # type: ignore[arg-type]
+        "base_path": {"options": ServerOptions(base_path=None)},  # type: ignore[arg-type]
+        "storage": {"storage": "aim-runs"},
+        "image": {"image": "docker.io/aimstack/aim:3.29.1"},
+        "options": {"options": {"workers": 2}},
+        "name": {"name": 5},
+    }
+    with pytest.raises(OptionError, match=f"^chart/server: {option}: .*: write "):
+        AimServer(chart, "server", **{"storage": dynamic(chart), **arguments[option]})
+    assert chart.node.try_find_child("server") is None

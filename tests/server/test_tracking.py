@@ -77,6 +77,30 @@ def test_an_option_of_tracking_that_cannot_work_is_named(
     assert server.add_tracking() is server.tracking
 
 
+def test_a_name_that_does_not_resolve_is_not_given_to_a_workload(tree: cdk8s.App) -> None:
+    """A chart without a namespace has the short name of its Service only, which is of one namespace."""
+    server = serve(cdk8s.Chart(tree, "server"))
+    server.add_tracking()
+    job = kplus.Job(cdk8s.Chart(tree, "training", namespace="vision"), "train")
+    job.add_container(image="example.com/train:1")
+    with pytest.raises(OptionError, match="training/train: namespace: 'vision': give the chart of the server a"):
+        server.connect(job)
+
+
+def test_what_has_no_containers_is_not_connected(chart: cdk8s.Chart) -> None:
+    """The error says what has."""
+    server = serve(chart)
+    server.add_tracking()
+    with pytest.raises(OptionError, match="workload: 'an AimServer': write a Pod, Job, CronJob, Deployment"):
+        server.connect(server)  # type: ignore[arg-type]
+
+
+def test_options_that_are_none_are_refused(chart: cdk8s.Chart) -> None:
+    """A mapping, as an instance file has it."""
+    with pytest.raises(OptionError, match="chart/server: tracking.options: 'a dict': write TrackingOptions"):
+        serve(chart).add_tracking({"port": 9000})  # type: ignore[arg-type]
+
+
 def test_there_is_one_tracking_server(chart: cdk8s.Chart) -> None:
     """It keeps its clients in memory, so a second one would not know them."""
     server = serve(chart)

@@ -200,6 +200,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"source": NfsExport(server="999.1.1.1", path="/aim")}, "nfs.server"),
     ({"source": CsiVolume(driver="a..b", volume_handle="h")}, "csi.driver"),
     ({"claim_name": ""}, "claim_name"),
+    ({"source": NfsExport(server=None, path="/aim")}, "nfs.server"),  # type: ignore[arg-type]
+    ({"source": "nfs.example.com:/aim"}, "source"),
+    ({"name": None}, "name"),
+    ({"owner": 1000}, "owner"),
 ]
 
 
