@@ -36,6 +36,8 @@ _DEFAULTS = {
     "UVICORN_TIMEOUT_KEEP_ALIVE": "75",
     # a worker that searches for longer than the default of 5 s would be taken for dead, and killed
     "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60",
+    # a message of a client has some hundred bytes: to compress them is a tenth of what the tracking server does
+    "UVICORN_WS_PER_MESSAGE_DEFLATE": "false",
     # the proxy in front says what scheme it was asked for; who may talk to us is the NetworkPolicy's business
     "FORWARDED_ALLOW_IPS": "*",
 }

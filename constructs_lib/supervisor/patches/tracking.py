@@ -101,12 +101,13 @@ def _words(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
+_KEYS = frozenset({str, int, bool})
+
+
 def _path(value: Any) -> bool:
     """Accept a path in a tree: it leads to a key of RocksDB, not to a file; its length costs its square."""
     return isinstance(value, (str, int)) or (
-        isinstance(value, (list, tuple))
-        and len(value) <= DEEPEST_SENT
-        and all(isinstance(key, (str, int)) for key in value)
+        isinstance(value, (list, tuple)) and len(value) <= DEEPEST_SENT and _KEYS.issuperset(map(type, value))
     )
 
 

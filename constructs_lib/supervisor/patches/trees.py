@@ -28,6 +28,12 @@ DEEPEST_SENT = 50
 _HOLES = 1000
 """Places of lists that a stored tree may fill with None, in all: a user may delete elements of a list."""
 
+_LENGTH = struct.Struct("I")
+
+_INDEX_BYTES = 10
+_INDICES = {b"\xfe%b\xfe" % number.to_bytes(8, "big"): number for number in range(256)}
+"""The first indices of lists, by keys as Aim encodes them: to decode a key takes longer than all else that is done."""
+
 _LEFT_OUT = Refusals("reader of runs")
 
 
@@ -108,9 +114,17 @@ class _Walk:
                 yield path, value
 
     def _has_place(self, path: bytes) -> bool:
-        while self._open and (path == self._open[-1][0] or not path.startswith(self._open[-1][0])):
-            self._open.pop()
-        return not self._open or self._has_index(path)
+        """Whether a path leads into no list, or to the last place of the innermost one, or to the next one."""
+        lists = self._open
+        while lists:
+            above, length = lists[-1]
+            if path.startswith(above) and path != above:
+                index = _INDICES.get(path[len(above) : len(above) + _INDEX_BYTES])
+                if index == length:
+                    lists[-1] = above, length + 1
+                return index in (length, length - 1) or self._has_index(path)
+            lists.pop()
+        return True
 
     def _has_index(self, path: bytes) -> bool:
         """Whether the key of a path in the innermost list is an index that the list has, or may be filled up to."""
@@ -142,18 +156,17 @@ def unpack(packed: bytes) -> Iterator[Pair]:
     """
     from aim.storage.types import BLOB
 
-    position = 0
-    while position < len(packed):
-        key, position = _take(packed, position)
-        is_blob = packed[position : position + 1] == b"\1"
-        value, position = _take(packed, position + 1)
-        yield key, BLOB(data=value) if is_blob else value
-
-
-def _take(packed: bytes, position: int) -> tuple[bytes, int]:
-    """Bytes after their number, and the position behind them."""
-    start = position + 4
-    end = start + struct.unpack_from("I", packed, position)[0] if start <= len(packed) else start
-    if end > len(packed):
+    position, end, length_at = 0, len(packed), _LENGTH.unpack_from
+    try:
+        while position < end:
+            key_end = position + 4 + length_at(packed, position)[0]
+            key, is_blob = packed[position + 4 : key_end], packed[key_end : key_end + 1] == b"\1"
+            start = key_end + 5
+            position = start + length_at(packed, key_end + 1)[0]
+            if position > end:
+                break
+            yield key, BLOB(data=packed[start:position]) if is_blob else packed[start:position]
+    except struct.error:
+        position = end + 1
+    if position > end:
         raise UnboundedError("a request that ends within a value")
-    return packed[start:end], end

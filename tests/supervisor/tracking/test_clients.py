@@ -199,3 +199,10 @@ def test_a_column_takes_values_of_its_type(restricted: TrackingServer) -> None:
     """SQLite would store any: the next reader of the table fails at it."""
     command = [PYTHON, "-c", _COLUMNS, HERE, restricted.address]
     assert json.loads(run(*command, folder=restricted.folder)) == [400] * 5 + [200] * 4
+
+
+def test_messages_are_not_compressed(restricted: TrackingServer) -> None:
+    """Client and server would spend a tenth of their time on that; they have some hundred bytes each."""
+    url = f"ws://{restricted.address}/tracking/01234567-89ab-cdef-0123-456789abcdef/write-instruction/"
+    ask = "import sys; from websockets.sync.client import connect\nprint(connect(sys.argv[1]).protocol.extensions)"
+    assert run(PYTHON, "-c", ask, url, folder=restricted.folder) == "[]\n"
