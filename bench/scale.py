@@ -227,10 +227,10 @@ def empty(command: str | None) -> Measured:
 
 
 def looks(runs: int) -> int:
-    """Calls to the file system of the indexer in ten idle seconds; the index is made by another user, and removed."""
+    """Calls to the file system of the indexer in ten idle seconds, once it has everything; the index is another user's, and removed."""
     volume = store(runs)
     script = ROOT / "tests/supervisor/roles.py"
-    command = [str(PYTHON), str(script), "counted_index", str(volume)]
+    command = [str(PYTHON), str(script), "counted_index", str(volume), "--after", "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for line in process.stdout:

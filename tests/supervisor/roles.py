@@ -65,8 +65,8 @@ def run_counted_index(options: argparse.Namespace) -> None:
     calls: Counter[str] = Counter()
     for name in ("stat", "lstat", "listdir", "scandir", "open"):
         setattr(os, name, counting(calls, name, getattr(os, name)))
-    threading.Timer(8, calls.clear).start()
-    threading.Timer(18, lambda: tell(calls=sum(calls.values()))).start()
+    threading.Timer(options.after, calls.clear).start()
+    threading.Timer(options.after + 10, lambda: tell(calls=sum(calls.values()))).start()
     run_index(options)
 
 
@@ -243,6 +243,7 @@ if __name__ == "__main__":
     parser.add_argument("--run")
     parser.add_argument("--number", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--after", type=float, default=8)
     parser.add_argument("--protected", action="store_true")
     parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
