@@ -227,7 +227,7 @@ def empty(command: str | None) -> Measured:
 
 
 def looks(runs: int) -> int:
-    """Calls to the file system of the indexer in ten idle seconds, once it has everything; the index is another user's, and removed."""
+    """Calls of the indexer to the file system in ten idle seconds; the index is another user's, and removed."""
     volume = store(runs)
     script = ROOT / "tests/supervisor/roles.py"
     command = [str(PYTHON), str(script), "counted_index", str(volume), "--after", "60"]
