@@ -88,7 +88,8 @@ docs: .venv/.dev
 bench: .venv/.dev .venv-aim/bin/aim
 	@RUNS="$${RUNS-}" python -m bench
 
-cluster:
+# its volumes and network policies are made by a program that imports what .venv has
+cluster: .venv/.app
 	@tests/e2e/cluster/up
 
 cluster-down:
@@ -130,6 +131,7 @@ clean:
 
 .venv/.app: requirements.txt
 	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.10 to 3.13 on PATH; install one, or name it: make PYTHON=..." >&2; exit 1; }
+	echo "make: installs cdk8s into .venv, once: about a minute" >&2
 	$(PYTHON) -m venv .venv
 	$(PIP) -r requirements.txt
 	python -m compileall -q -o 0 -o 1 .venv/lib  # uncompiled, cdk8s-plus takes two seconds to import

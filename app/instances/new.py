@@ -38,7 +38,8 @@ def instance_file(*, namespace: str, storage: str, access: str) -> str:
 
 def _lines(namespace: str, storage: str, access: str) -> Iterator[str]:
     yield "# yaml-language-server: $schema=schema.json\n"
-    yield f"{_comment(Instance, 'namespace')}namespace: {namespace}\nstorage:\n"
+    yield f"{_comment(Instance, 'namespace')}namespace: {namespace}\n"
+    yield f"{_comment(Instance, 'createNamespace')}createNamespace: true\nstorage:\n"
     key, value = _BESIDE.get(storage, ("size", "100Gi"))
     yield f"{_comment(Storage, key, '  ')}  {key}: {value}\n"
     yield f"{_comment(Storage, storage, '  ')}  {storage}: {_STORAGES[storage]}\n"
@@ -82,7 +83,7 @@ def main() -> int:
     namespace = options.namespace or options.name
     file = write(folder, options.name, namespace=namespace, storage=options.storage, access=options.access)
     read_instances(folder)
-    print(f"{file}: set what is yours in it, then run make synth, and kubectl apply -f dist")
+    print(f"{file}: set what is yours in it, then run make synth, and kubectl apply -f dist/{file.stem}.k8s.yaml")
     return 0
 
 

@@ -56,7 +56,7 @@ def _generic(login: LoginOptions) -> dict[str, str]:
     """Arguments that make each Secret but that of passwords, which may have both keys."""
     wanted = [(login.cookie_secret, '"$(openssl rand -hex 16)"')]
     if login.oidc:
-        wanted.append((login.oidc.client_secret, "<from the provider>"))
+        wanted.append((login.oidc.client_secret, "'<from the provider>'"))
     found: dict[str, str] = {}
     for reference, value in wanted:
         found[reference.name] = f"{found.get(reference.name, '')} --from-literal={reference.key}={value}".strip()

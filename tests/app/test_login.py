@@ -91,7 +91,7 @@ def test_synthesis_says_what_must_exist(tmp_path: Path) -> None:
         "the network rules admit no proxy of server.route: name its pods in server.route.from",
         f"the provider has to know {callbacks} for aim",
         'needs: kubectl -n ml create secret generic login --from-literal=cookie="$(openssl rand -hex 16)"',
-        "needs: kubectl -n ml create secret generic provider --from-literal=secret=<from the provider>",
+        "needs: kubectl -n ml create secret generic provider --from-literal=secret='<from the provider>'",
         'needs: make login USERS="..." TOKENS="..." NAMESPACE=ml SECRET=users | kubectl apply -f -',
         "needs: kubectl -n ml create configmap authority --from-file=ca.crt=ca.pem",
         "needs the certificate: kubectl -n ml create secret tls certificate --cert=tls.crt --key=tls.key",

@@ -85,3 +85,10 @@ def test_the_page_of_metrics_draws_their_losses(browser: Browser, server: Server
         page.get_by_text("Mixed: 3 values").first.wait_for(timeout=60_000)
         session.settle(page)
         shown(page, "metrics")
+
+
+def test_the_tutorial_shows_the_example() -> None:
+    """On GitHub a page includes no file."""
+    example = (ROOT / "examples/laptop.yaml").read_text(encoding="utf-8")
+    content = "".join(line for line in example.splitlines(keepends=True) if not line.startswith("#"))
+    assert content in (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")

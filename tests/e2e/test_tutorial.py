@@ -15,18 +15,15 @@ from pathlib import Path
 from tests.docs.blocks import ROOT, blocks
 from tests.e2e import kube
 
-IMAGE = "docker.io/aimstack/aim:3.29.1"
 RUNS = 3
 
 
 def steps(namespace: str, folder: Path) -> Iterator[str]:
-    """The commands, on copies of the examples in a namespace and with an image of the suite's own."""
+    """The commands, on copies of the examples in a namespace; the cluster has the image by the name in them."""
     laptop = (ROOT / "examples/laptop.yaml").read_text(encoding="utf-8")
     job = (ROOT / "examples/manifests/first-run.yaml").read_text(encoding="utf-8")
-    moved = laptop.replace("namespace: aim", f"namespace: {namespace}") + f"image: {kube.IMAGE}\n"
-    (folder / "laptop.yaml").write_text(moved, encoding="utf-8")
-    moved = job.replace("namespace: aim", f"namespace: {namespace}").replace(IMAGE, kube.IMAGE)
-    (folder / "first-run.yaml").write_text(moved, encoding="utf-8")
+    for name, text in (("laptop.yaml", laptop), ("first-run.yaml", job)):
+        (folder / name).write_text(text.replace("namespace: aim", f"namespace: {namespace}"), encoding="utf-8")
     synth = f"INSTANCES={folder}/laptop.yaml CDK8S_OUTDIR={folder}/out {sys.executable} main.py"
     changes = [
         ("make synth INSTANCES=examples/laptop.yaml OUT=/tmp/aim", synth),
