@@ -43,7 +43,7 @@ def measure(volume: Path, folder: Path) -> dict[str, tuple[float, float]]:
             kind = "application/x-www-form-urlencoded"
             answer = ask.get(PORT, "/oauth2/sign_in", method="POST", body=form, content_type=kind)
             cookie = answer.headers.partition("_aim_aim=")[2].partition(";")[0]
-            headers = f"Host: localhost\r\nCookie: _aim_aim={cookie}\r\n"
+            headers = f"{HEADERS}Cookie: _aim_aim={cookie}\r\n"
             both: dict[str, tuple[float, float]] = {}
             for connections in (1, 8):  # a user's page; and more than two cores can do for proxy, Aim and client
                 direct, through = (load(pod, "cheap", *way, connections) for way in ((43800, HEADERS), (PORT, headers)))

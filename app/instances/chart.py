@@ -20,8 +20,8 @@ from constructs_lib.options import camel
 _TOP_LEVEL = {"name", "namespace", "image", "imagePullPolicy", "imagePullSecrets", "storage"}
 """Keys that are no section's, though constructs of sections take them."""
 
-
 _OPTION = re.compile(r"\b[a-z]+(_[a-z]+)+\b")
+"""A name of an option in Python: of two words or more."""
 
 
 def add_instance(app: cdk8s.App, source: Source) -> InstanceChart:

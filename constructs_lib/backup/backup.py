@@ -160,9 +160,9 @@ class AimBackup(Construct):
         pods = kplus.Pods.select(self, "Pods", labels=labels, expressions=[ours])
         rules = NetworkRules(self, "Access", pods=pods, metadata=self._jobs.metadata(f"{self.name}-backup", BACKUP))
         destinations = self._plan.options.allow_to
-        for index, destination in enumerate(destinations):
-            rules.allow_to([destination.render(self, f"To{index}")], destination.ports)
-        if self.target.port and not destinations:
+        if destinations:
+            rules.reach(destinations, ())
+        elif self.target.port:
             anywhere = (kplus.NetworkPolicyIpBlock.any_ipv4, kplus.NetworkPolicyIpBlock.any_ipv6)
             rules.allow_to([any_ip(self, any_ip.__name__) for any_ip in anywhere], [self.target.port])
         return rules.policy

@@ -64,7 +64,7 @@ class Routes(Construct):
         made = options.render(self, metadata=metadata, service=plan.service, backends=backends)
         if options.controller == "GCE":
             self._add_backend_config()
-        self._open("ingress", options.hosts, options.proxies, people=[options.host], tls=options.tls)
+        self._open(options.hosts, options.proxies, people=[options.host], tls=options.tls)
         take(self, self._entries("Ingress"), owner=self)
         return made
 
@@ -75,7 +75,7 @@ class Routes(Construct):
         made = options.render(self, metadata=metadata, service=plan.service, backends=self._backends(tracking))
         tls = not (login and login.allow_plain_http)  # the Gateway has it: the route cannot see
         hosts = options.hostnames
-        self._open("route", hosts, options.from_, people=hosts, tls=tls)
+        self._open(hosts, options.from_, people=hosts, tls=tls)
         take(self, self._entries("HTTPRoute"), owner=self)
         return made
 
@@ -97,9 +97,7 @@ class Routes(Construct):
         tracked = (tracking.base_path, port if options.login else tracking.port) if tracking else None
         return backends(base_path=options.base_path, port=port, tracking=tracked)
 
-    def _open(
-        self, way: str, hosts: Sequence[str], proxies: Sequence[Peer], *, people: Sequence[str], tls: bool
-    ) -> None:
+    def _open(self, hosts: Sequence[str], proxies: Sequence[Peer], *, people: Sequence[str], tls: bool) -> None:
         """Answer to host names, bring people who log in back to theirs, and admit the proxies."""
         server = self._server
         scheme = "https" if tls else "http"
@@ -110,8 +108,8 @@ class Routes(Construct):
         for host in people if server.login else ():
             assert server.login
             server.login.add_host(host, tls=tls)
-        for index, proxy in enumerate(proxies):
-            server.rules.allow_from(server.front.port, [proxy.render(self, f"{way}-{index}")])
+        if proxies:
+            server.rules.admit(server.front.port, proxies)
 
     def _answer_to(self, host: str) -> None:
         """Add a host name to those that the server answers to; with the first, those of the Service, too."""

@@ -56,7 +56,7 @@ def unreadable_runs(volume: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read(repository: Any, run_hash: str) -> None:
-    """Read parameters, all points of all metrics, and the bytes of whatever else a run has, as images."""
+    """Read the parameters of a run, the points of its metrics, and the bytes of its images, texts and other objects."""
     from aim import Metric, Run
 
     run = Run(run_hash, repo=repository, read_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from .notes import LAST_ATTEMPT, LAST_BACKUP, LAST_DRILL, read_json
 from .threads import in_thread
-from .trash import entries
+from .trash import count
 
 _SAMPLE_SECONDS = 15
 
@@ -102,7 +102,7 @@ async def watch_volume(volume: Path, metrics: Metrics) -> None:
 def _sample(volume: Path) -> dict[str, float]:
     room = os.statvfs(volume)
     values: dict[str, Any] = {
-        "aim_trash_runs": len(entries(volume)),
+        "aim_trash_runs": count(volume),
         "aim_volume_size_bytes": room.f_blocks * room.f_frsize,
         "aim_volume_used_bytes": (room.f_blocks - room.f_bfree) * room.f_frsize,
         "aim_volume_free_bytes": room.f_bavail * room.f_frsize,

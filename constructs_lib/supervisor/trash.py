@@ -12,7 +12,7 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from . import Refusal, say
@@ -100,14 +100,22 @@ def _copy_rows(living: Path, to: Path, run: str) -> list[tuple[int, str]]:
 
 def entries(volume: Path) -> list[Entry]:
     """What is in the trash, the oldest first; also of deletions that were interrupted."""
-    return [*filter(None, map(_entry, sorted((volume / TRASH).glob("*-*"))))]
+    return [
+        Entry(folder, run, deleted, str(read_json(folder / _NOTE).get("name") or ""))
+        for folder, run, deleted in _folders(volume)
+    ]
 
 
-def _entry(folder: Path) -> Entry | None:
-    stamp, _, run = folder.name.partition("-")
-    with contextlib.suppress(ValueError):  # somebody else's folder has no time
-        return Entry(folder, run, float(stamp), str(read_json(folder / _NOTE).get("name") or ""))
-    return None
+def count(volume: Path) -> int:
+    """How many runs are in the trash; none of its files is opened."""
+    return len([*_folders(volume)])
+
+
+def _folders(volume: Path) -> Iterator[tuple[Path, str, float]]:
+    for folder in sorted((volume / TRASH).glob("*-*")):
+        stamp, _, run = folder.name.partition("-")
+        with contextlib.suppress(ValueError):  # somebody else's folder has no time
+            yield folder, run, float(stamp)
 
 
 def take_back(volume: Path, run: str) -> Entry:

@@ -35,7 +35,7 @@ def containers(chart: cdk8s.Chart, kind: str = "Job") -> dict[str, Any]:
 
 
 def test_each_container_has_its_own_settings(chart: cdk8s.Chart) -> None:
-    """Whatever is added in between, by whomever."""
+    """Other containers are added in between, by this pod and by cdk8s-plus."""
     made = pod(chart)
     first = made.add_container(image=IMAGE, resources=Resources(limits={"cpu": "1"}))
     made.workload.add_container(name="of-others", image="example.com/other:1")

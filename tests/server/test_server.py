@@ -167,7 +167,7 @@ def test_allow_from(chart: cdk8s.Chart, difference: SnapshotAssertion) -> None:
 
 
 def test_peers_of_options_are_peers_of_methods(chart: cdk8s.Chart) -> None:
-    """A Peer comes in, and a Destination is reached at its own ports, whatever `ports` says of others."""
+    """A Peer comes in, and a Destination is reached at its own ports; `ports` is for the others."""
     server = serve(chart)
     block = IpBlock(cidr="10.1.0.0/16")
     server.allow_from(Peer(ip_block=block))
