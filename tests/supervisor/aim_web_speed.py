@@ -181,11 +181,14 @@ async def ask_again(options: argparse.Namespace, app: Any, watch: Watch) -> dict
         found.append([(await request(app, each))["body"] for each in (METRICS, RUNS)])
         opened.append(watch.opened_in("seqs/chunks"))
     changed = [base64.b64decode(body) for body in found[2]]
+    _change(options.repository, "UPDATE experiment SET name = name || ' renamed by others'")
+    renamed = base64.b64decode((await request(app, RUNS))["body"])
     _change(options.repository, f"DELETE FROM run WHERE hash = '{options.late}'")  # it has ended now, not when bare did
     return {
         "stores opened by the same search, again, after a change": opened,
         "answered again as before": found[0] == found[1],
         "change found": [struct.pack("d", 47.11) in changed[0], *(b"another" in body for body in changed)],
+        "renamed experiment found": [b"renamed by others" in each for each in (changed[1], renamed)],
     }
 
 

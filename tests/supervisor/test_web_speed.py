@@ -99,6 +99,7 @@ def test_what_is_remembered_is_what_is_there(seen: tuple[Seen, Seen]) -> None:
     """The same answer while nothing has changed, and all that has."""
     assert seen[1]["answered again as before"]
     assert seen[1]["change found"] == [True, True, True]
+    assert seen[1]["renamed experiment found"] == [False, True]
 
 
 def test_small_requests_are_answered_beside_a_search(seen: tuple[Seen, Seen]) -> None:

@@ -152,7 +152,7 @@ def _with_end_once(properties: Callable[[Any], dict[str, Any]]) -> Callable[[Any
 
     @functools.wraps(properties)
     def with_end_once(run: Any) -> dict[str, Any]:
-        return properties(run if isinstance(run, Ended) else Ended(run))
+        return properties(Ended(run))
 
     return with_end_once
 
@@ -160,9 +160,8 @@ def _with_end_once(properties: Callable[[Any], dict[str, Any]]) -> Callable[[Any
 class Ended:
     """A run whose end is read once."""
 
-    def __init__(self, run: Any, end_time: Any = None) -> None:
-        """Take a run of Aim's, and its end where that is known."""
-        self.run, self.end_time = run, end_time or run.end_time
+    def __init__(self, run: Any) -> None:
+        self.run, self.end_time = run, run.end_time
         self.active = not self.end_time
 
     def __getattr__(self, name: str) -> Any:

@@ -17,7 +17,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Callable
 
-from .messages import Ended, Part
+from .messages import Part
 
 _MOST_BYTES = 12 * 2**20
 """Of each of the two kinds, in each worker; all parameters of some 2,500 runs."""
@@ -65,29 +65,47 @@ def remember_runs() -> None:
     """Replace how searches read the parameters of a run, in this process and those forked from it."""
     from aim.web.api.runs import utils
 
-    of_run = getattr(utils.get_run_params, "__wrapped__", utils.get_run_params)
+    utils.get_run_params = _remembered_parameters(utils.get_run_params)
+    utils.get_run_props = _remembered_properties(utils.get_run_props)
+
+
+def _remembered_parameters(of_run: Callable[..., Any]) -> Callable[..., Part]:
+    of_run = getattr(of_run, "__wrapped__", of_run)
 
     def remembered(run: Any, *, skip_system: bool) -> Part:
         return _part(run, ("params", skip_system), lambda: of_run(run, skip_system=skip_system))
 
     remembered.__wrapped__ = of_run  # type: ignore[attr-defined]
-    utils.get_run_params = remembered
+    return remembered
 
 
-class KnownRun(Ended):
+def _remembered_properties(of_run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Name, tags, times and the rest; its row of the database is another object once the database has changed."""
+    of_run = getattr(of_run, "__wrapped__", of_run)
+
+    def remembered(run: Any) -> Any:
+        if not isinstance(run, KnownRun):
+            return of_run(run)
+        state = None if run.state is None else (run.state, run.props)
+        return Part(_encoded, (run.hash, "props"), state, lambda: of_run(run))
+
+    remembered.__wrapped__ = of_run  # type: ignore[attr-defined]
+    return remembered
+
+
+class KnownRun:
     """A run of Aim's that is looked up in the index once.
 
     Attributes:
+        run: Aim's.
         state: see `_state_in_index`.
     """
 
     def __init__(self, run: Any) -> None:
-        self.state = _state_in_index(run)
-        key = (run.hash, "end")
-        end = _encoded.get(key, self.state) if self.state is not None else None
-        super().__init__(run, end)
-        if self.end_time and not end and self.state is not None:
-            _encoded.put(key, self.state, self.end_time, 0)
+        self.run, self.state = run, _state_in_index(run)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.run, name)
 
     def collect_sequence_info(self, sequence_types: str) -> Part:
         """Names, contexts and last values of metrics, to be encoded."""

@@ -7,6 +7,8 @@ Wrong in Aim 3.29:
 * Nothing else is done while RocksDB opens the store of a run, which takes longer than all the rest. Here threads open
   the stores of the next runs that are found, meanwhile, and close those of the runs before.
 * Each run is sent as two messages, through gzip and a dozen layers. Here those of a moment go together.
+* Each run that is read is noted among those to be closed when the process ends, though only one that is written needs
+  to be. That takes a tenth of a search by a parameter.
 """
 
 from __future__ import annotations
@@ -38,8 +40,10 @@ _MOST_BYTES = 2**16
 
 def speed_up_searches() -> None:
     """Replace what makes searches slow, in this process and those forked from it."""
+    from aim.sdk import run
     from aim.web.api.runs import object_api_utils, utils, views
 
+    run.BasicRunAutoClean = _unless_read_only(run.BasicRunAutoClean)
     share_event_loop()
     speed_up_messages()
     speed_up_series()
@@ -53,6 +57,16 @@ def speed_up_searches() -> None:
     )
     views.run_search_result_streamer = _together(lambda found, *args: of_runs(_KnownRuns(found), *args))
     of_objects.search_result_streamer = _together(of_objects.search_result_streamer)
+
+
+def _unless_read_only(cleanup: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    cleanup = getattr(cleanup, "__wrapped__", cleanup)
+
+    def of_run(run: Any) -> Any:
+        return None if run.read_only else cleanup(run)
+
+    of_run.__wrapped__ = cleanup  # type: ignore[attr-defined]
+    return of_run
 
 
 def _together(streamer: Callable[..., AsyncIterator[bytes]]) -> Callable[..., AsyncIterator[bytes]]:
