@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from constructs_lib.errors import require
 from constructs_lib.kubernetes.names import check_annotations
 from constructs_lib.labels import check_extra_labels
 from constructs_lib.options import Count, Seconds
+from constructs_lib.pods.environment import EnvVar, check_environment
 from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.resources import Resources
 
@@ -34,6 +35,8 @@ class JobOptions(PodOptions):
     """Number of succeeded Jobs to keep. Default: 3."""
     failed_jobs_history_limit: Count = 3
     """Number of failed Jobs to keep. Default: 3."""
+    env: Sequence[EnvVar] = ()
+    """Further environment variables of the container that does the work: Aim, or restic. Default: none."""
     resources: Resources = DEFAULT_JOB_RESOURCES
     """Requests and limits of each container; they run one after the other. Default: 256Mi to 1Gi of memory, 100m to 1
     CPU; ephemeral-storage as of the server."""
@@ -53,6 +56,7 @@ class JobOptions(PodOptions):
         require(named, "time_zone", self.time_zone, "write a name such as Europe/Berlin")
         remedy = "write at least a minute, 60"
         require(self.deadline_seconds >= 60, "deadline_seconds", self.deadline_seconds, remedy)
+        check_environment("env", self.env)
         self.resources.check()
         check_extra_labels(self.labels)
         check_annotations("annotations", self.annotations)

@@ -65,17 +65,15 @@ class AimPod:
 
         Args:
             workload: a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet without containers.
-            options: scheduling and metadata of the pod, without `env`. Default: none.
+            options: scheduling and metadata of the pod. Default: none.
 
         Raises:
-            OptionError: an option that cannot work, or that has no effect here.
+            OptionError: an option that cannot work.
         """
         check_workload(workload)
         with reported_by(workload):
             require_type("options", options, PodOptions, "write PodOptions(...)")
             options.check()
-            names = [variable.name for variable in options.env]
-            require(not names, "env", names, "give it to add_container(): a variable is of one container")
         self.workload = workload
         self.options = options
         self._claims: set[str] = set()

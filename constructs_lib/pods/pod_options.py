@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from constructs_lib.errors import below
 from constructs_lib.kubernetes.names import check_annotations, check_labels, check_object_name
 from constructs_lib.options import camel, check_declared, indexed, manifest
-from constructs_lib.pods.environment import EnvVar, check_environment
 from constructs_lib.pods.scheduling import HostAlias, Toleration
 
 Options = TypeVar("Options", bound="PodOptions")
@@ -22,7 +21,7 @@ _SPEC = {"spec": True}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodOptions:
-    """Scheduling, environment and metadata of a pod."""
+    """Scheduling and metadata of a pod."""
 
     node_selector: Mapping[str, str] | None = field(default=None, metadata=_SPEC)
     """Labels of the nodes to run on; replace them where the image was built for another architecture. Default:
@@ -35,9 +34,6 @@ class PodOptions:
     """Name of a RuntimeClass, such as one of gVisor. Default: the cluster's runtime."""
     host_aliases: Sequence[HostAlias] = field(default=(), metadata=_SPEC)
     """Host names that no DNS knows, for the pod's `/etc/hosts`. Default: none."""
-    env: Sequence[EnvVar] = ()
-    """Further environment variables of the main container: Aim, or restic; for a pod of your own, give them to
-    `AimPod.add_container`. Default: none."""
     pod_annotations: Mapping[str, str] = field(default_factory=dict)
     """Annotations of the pod. Default: none."""
 
@@ -56,7 +52,6 @@ class PodOptions:
         for group, where in [*groups, *indexed("host_aliases", self.host_aliases)]:
             with below(where):
                 group.check()
-        check_environment("env", self.env)
         check_annotations("pod_annotations", self.pod_annotations)
 
     @property

@@ -251,7 +251,7 @@ class AimServer(Construct):
     def _make_pod(self) -> None:
         options = self._plan.options
         self.deployment = self._make_deployment()
-        self.pod = AimPod(self.deployment, options=replace(options, env=()))
+        self.pod = AimPod(self.deployment, options=options)
         self._containers = AimContainers(
             self, pod=self.pod, image=self._plan.image, supervisor=self.supervisor, store=self.storage
         )

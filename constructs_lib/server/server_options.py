@@ -13,6 +13,7 @@ from constructs_lib.errors import below, require
 from constructs_lib.kubernetes.names import check_annotations, check_deployment_name, check_object_name
 from constructs_lib.labels import check_extra_labels
 from constructs_lib.options import Port, check_declared
+from constructs_lib.pods.environment import EnvVar, check_environment
 from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.supervisor_configmap import SupervisorSource, config_map_name
@@ -86,6 +87,8 @@ class ServerOptions(PodOptions):
     """The Service: how the server is reached. Default: ClusterIP, port 80."""
     login: LoginOptions | None = None
     """A login in front of it and of tracking, in the same pod; nothing is answered without. Default: none."""
+    env: Sequence[EnvVar] = ()
+    """Further environment variables of Aim's container. Default: none."""
     resources: Resources = DEFAULT_RESOURCES
     """Requests and limits. Default: those of Aim's guide, 1Gi to 2Gi of memory, 100m to 1 CPU. Where they say nothing
     of ephemeral-storage, 100Mi to 1Gi are added: the server has a /tmp of its own."""
@@ -115,6 +118,7 @@ class ServerOptions(PodOptions):
             OptionError: names the option.
         """
         PodOptions.check(self)  # `super()` does not work in a class that dataclass has made anew for its slots
+        check_environment("env", self.env)
         check_base_path("base_path", self.base_path)
         check_host_names("allowed_hosts", self.allowed_hosts)
         self.service.check()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cdk8s
 from constructs import Construct
@@ -96,7 +96,7 @@ class StorageJobs:
 
     def pod_of(self, workload: PodOrWorkload) -> AimPod:
         """Wrap a workload, with the scheduling that the options say; containers get variables of their own."""
-        return AimPod(workload, options=replace(self.options, env=()))
+        return AimPod(workload, options=self.options)
 
     def metadata(self, name: str | None, component: str) -> cdk8s.ApiObjectMetadata:
         """Make the metadata of one of the objects, or of a pod, which has no name."""

@@ -12,7 +12,6 @@ from constructs_lib import (
     EnvVar,
     ImageOptions,
     OptionError,
-    PodOptions,
     Resources,
     harden,
     pod_security_context,
@@ -114,12 +113,6 @@ def test_what_cannot_be_a_container_is_refused(chart: cdk8s.Chart, options: dict
         made.add_container(**{"image": IMAGE, **options})
     assert "hunter2" not in str(error.value)
     assert list(made.workload.containers) == []
-
-
-def test_variables_of_a_pod_are_refused(chart: cdk8s.Chart) -> None:
-    """They are of a container, and would have no effect."""
-    with pytest.raises(OptionError, match=r"chart/train: env: \['A'\]: give it to add_container\(\)"):
-        AimPod(kplus.Job(chart, "train"), options=PodOptions(env=[EnvVar(name="A", value="b")]))
 
 
 def test_what_has_no_pod_is_refused(chart: cdk8s.Chart) -> None:
