@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.changes.differences import Difference, Field
+from app.changes.manifests import Manifest
 from constructs_lib.kubernetes.quantities import Quantity
 
 _INSTANCE = "app.kubernetes.io/instance"
@@ -116,9 +117,20 @@ def _opened(difference: Difference, _: Sequence[Difference]) -> Iterator[str]:
             yield f"{field.path}: others than before may come in: {field.after}"
 
 
+def _left_open(difference: Difference, _: Sequence[Difference]) -> Iterator[str]:
+    """A login that is no longer in front of a server."""
+    if difference.happens == "changed" and "login" in _containers(difference.before) - _containers(difference.after):
+        yield "the login is gone: whoever reaches the server comes in without one"
+
+
+def _containers(manifest: Manifest) -> set[str]:
+    template = manifest["spec"].get("template", {}) if manifest["kind"] == "Deployment" else {}
+    return {each["name"] for each in template.get("spec", {}).get("containers", [])}
+
+
 def _restarts(difference: Difference) -> Iterator[str]:
     if difference.key.kind == "Deployment" and any(each.path.startswith("spec.template") for each in difference.fields):
         yield "the pod is replaced: requests fail for some seconds, running searches get their answers first"
 
 
-_RULES = (_immutable, _lost, _opened)
+_RULES = (_immutable, _lost, _opened, _left_open)

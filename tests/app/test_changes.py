@@ -173,3 +173,27 @@ def test_a_new_server_that_others_reach_is_a_warning(repository: Path, capsys: p
     (repository / "instances/b.yaml").write_text(text, encoding="utf-8")
     assert main() == 3
     assert "can be reached from outside the cluster: it is a LoadBalancer" in capsys.readouterr().out
+
+
+def test_a_login_that_is_gone_is_a_warning(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever reaches the server comes in from then on; the way to it is as it was."""
+    login = "workers: 2\n  login: {passwords: {name: users, key: htpasswd}, cookieSecret: {name: cookie, key: secret}}"
+    rewrite(repository, ("workers: 2", login))
+    synth(repository / "instances", repository / "dist")
+    commit(repository)
+    rewrite(repository, (login, "workers: 2"))
+    assert main() == 3
+    assert "the login is gone: whoever reaches the server comes in without one" in capsys.readouterr().out
+
+
+def test_a_volume_that_would_move_to_another_node_is_a_warning(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The API server refuses it, and the runs are on the former node."""
+    nfs, local = "nfs: {server: nfs.example.com, path: /aim}", "hostPath: {path: /aim, node: a}"
+    rewrite(repository, (nfs, local))
+    synth(repository / "instances", repository / "dist")
+    commit(repository)
+    rewrite(repository, ("node: a", "node: b"))
+    assert main() == 3
+    assert "the node of a volume cannot be changed" in capsys.readouterr().out
