@@ -11,7 +11,7 @@ from typing import Any
 
 from . import Refusal, say
 from .child import report
-from .patches.indexing import protect_index
+from .patches.index_readers import protect_index
 from .patches.stores import open_stores_in_one_thread
 from .patches.tracking import REFUSALS
 from .patches.tracking_requests import application

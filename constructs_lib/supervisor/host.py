@@ -18,7 +18,7 @@ from .child import report
 from .family import Family, Member, cause_of
 from .index import index
 from .patches import check_version
-from .patches.indexing import protect_index
+from .patches.index_readers import protect_index
 from .patches.stores import open_stores_in_one_thread
 from .refused import reporter
 from .repository import prepare

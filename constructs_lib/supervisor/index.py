@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import Refusal, say
-from .patches.indexing import Damaged, Index, Locked, NoRoom, reason
+from .patches.indexing import Damaged, Index, Locked, NoRoom
 from .patches.lost_runs import LostRuns
+from .patches.rocks import reason
 from .requests import Request, Requests
 from .watching import Runs
 

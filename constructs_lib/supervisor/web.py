@@ -16,7 +16,7 @@ from typing import Any, Callable
 from . import say
 from .patches.bodies import MOST_OF_PAGES, BoundedBodies
 from .patches.content import SecurityHeaders
-from .patches.indexing import IndexDamage
+from .patches.index_readers import IndexDamage
 from .patches.queries import restrict_queries
 from .patches.requests import SameOrigin
 from .patches.runs import restrict_run_hashes

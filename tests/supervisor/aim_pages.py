@@ -117,7 +117,7 @@ def main(repository: Path, *, patched: bool) -> None:
 
     alembic(argv=build_db_upgrade_command()[3:])
     if patched:
-        from supervisor.patches.indexing import protect_index
+        from supervisor.patches.index_readers import protect_index
         from supervisor.web import web_application
 
         protect_index()

@@ -320,7 +320,7 @@ async def _warns(app: Any) -> bool:
 def main(options: argparse.Namespace) -> None:
     """Watch an application."""
     if options.patched:
-        from supervisor.patches.indexing import protect_index
+        from supervisor.patches.index_readers import protect_index
         from supervisor.patches.queries import restrict_queries
         from supervisor.patches.web import speed_up_web
 

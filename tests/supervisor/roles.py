@@ -116,7 +116,7 @@ def run_churn(options: argparse.Namespace) -> None:
     """Begin, end, resume and delete runs for some seconds, as trainers and users do; `number` seeds the choice."""
     import aim
     from aim.sdk.repo import Repo
-    from supervisor.patches.indexing import protect_index
+    from supervisor.patches.index_readers import protect_index
 
     protect_index()
     mine: list[str] = []
@@ -179,7 +179,7 @@ def run_hold_creation_lock(options: argparse.Namespace) -> None:
 def run_delete(options: argparse.Namespace) -> None:
     """Delete a run, as a worker of the web server does."""
     from aim.sdk.repo import Repo
-    from supervisor.patches.indexing import protect_index
+    from supervisor.patches.index_readers import protect_index
 
     if options.protected:
         protect_index()
@@ -223,7 +223,7 @@ def run_values(options: argparse.Namespace) -> None:
 def run_read(options: argparse.Namespace) -> None:
     """List runs by the index, as a search does; again and again where told so, until SIGTERM."""
     from aim.sdk.repo import Repo
-    from supervisor.patches.indexing import protect_index
+    from supervisor.patches.index_readers import protect_index
 
     if options.protected:
         protect_index()

@@ -54,7 +54,7 @@ def stale_locks(task: Task) -> list[str]:
 
 
 def _has_ended(repository: Any, run: str) -> bool:
-    from ..patches.indexing import read_run
+    from ..patches.rocks import read_run
 
     try:
         with read_run(repository.path, run) as tree:

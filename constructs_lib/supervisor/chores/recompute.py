@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import Refusal, say
 from ..patches.former_metrics import is_former, update
-from ..patches.indexing import reason
+from ..patches.rocks import reason
 from ..requests import alone_or_asked
 from .task import Task
 

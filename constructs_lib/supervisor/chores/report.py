@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from .. import Refusal, say
-from ..patches.indexing import read_all, reason
+from ..patches.rocks import read_all, reason
 from ..trash import KINDS, entries
 from .leftovers import leftovers
 from .lost import lost_runs, stale_locks

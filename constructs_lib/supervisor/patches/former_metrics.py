@@ -10,7 +10,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from .indexing import read_run
+from .rocks import read_run
 
 
 def is_former(repository: Path, run: str) -> bool:

@@ -15,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from .. import say
-from .indexing import reason
+from .rocks import reason
 
 
 class LostRuns:
