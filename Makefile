@@ -48,7 +48,7 @@ diff: .venv/.app
 	@CDK8S_OUTDIR="$${OUT-$${CDK8S_OUTDIR-}}" python -m app.changes $${AGAINST:+--against "$$AGAINST"} $${MARKDOWN:+--markdown}
 
 login: .venv/.app
-	@USERS="$${USERS-}" TOKENS="$${TOKENS-}" NAMESPACE="$${NAMESPACE-}" SECRET="$${SECRET-}" python -m app.login
+	@USERS="$${USERS-}" TOKENS="$${TOKENS-}" REMOVE="$${REMOVE-}" NAMESPACE="$${NAMESPACE-}" SECRET="$${SECRET-}" python -m app.login
 
 export INSTANCE SNAPSHOT INTO RUN
 restore: .venv/.app

@@ -1,4 +1,4 @@
-"""Prints the Secrets of a login with passwords: `make login USERS="ann ben" TOKENS=train NAMESPACE=aim`.
+"""Prints the Secrets of a login with passwords: `make login USERS="ann ben" TOKENS=train REMOVE=cleo NAMESPACE=aim`.
 
 Manifests go to standard output, for `kubectl apply -f -`, and the passwords of people to standard error. Nothing is
 written to a file: a Secret in a repository is none.
@@ -77,11 +77,23 @@ def _names(variable: str) -> Sequence[str]:
     return [name for name in names if name]
 
 
+def entries(removed: Sequence[str]) -> str:
+    """Those of HTPASSWD that stay, of the Secret as it is."""
+    htpasswd = os.environ.get("HTPASSWD")
+    remedy = "the Secret that it was read from has no entries: look at its name; or leave HTPASSWD out, to begin anew"
+    require(htpasswd is None or htpasswd.strip(), "HTPASSWD", htpasswd, remedy)
+    there = {line.partition(":")[0] for line in (htpasswd or "").splitlines()}
+    for name in removed:
+        require(name in there, "REMOVE", name, "set HTPASSWD to the entries of the Secret, with one of that name")
+    return "\n".join(kept(htpasswd or "", removed))
+
+
 @reporting()
 def main() -> int:
-    """Obey the environment: USERS and TOKENS, NAMESPACE, SECRET, and HTPASSWD for the entries so far."""
-    users, machines = _names("USERS"), _names("TOKENS")
-    require(users or machines, "USERS", "", 'write make login USERS="ann ben", TOKENS=train, or both')
+    """Obey the environment: USERS, TOKENS and REMOVE, NAMESPACE, SECRET, and HTPASSWD for the entries so far."""
+    users, machines, removed = _names("USERS"), _names("TOKENS"), _names("REMOVE")
+    require([*users, *machines, *removed], "USERS", "", 'write make login USERS="ann ben", TOKENS=train or REMOVE=cleo')
+    htpasswd = entries(removed)
     namespace = os.environ.get("NAMESPACE") or "aim"
     check_namespace("NAMESPACE", namespace)
     people = {user: secrets.token_urlsafe(12) for user in users}
@@ -90,7 +102,7 @@ def main() -> int:
         namespace=namespace,
         people=people,
         tokens={machine: secrets.token_hex(32) for machine in machines},
-        htpasswd=os.environ.get("HTPASSWD", ""),
+        htpasswd=htpasswd,
     )
     text = io.StringIO()
     yaml = YAML()
@@ -99,6 +111,8 @@ def main() -> int:
     print(text.getvalue(), end="")
     for user, password in people.items():
         print(f"{user}: {password}", file=sys.stderr)
+    if "HTPASSWD" not in os.environ:
+        print("nobody else is in this Secret; to keep who is, set HTPASSWD: docs/how-to/access.md", file=sys.stderr)
     return 0
 
 

@@ -65,7 +65,7 @@ class InstanceChart(cdk8s.Chart):
         with _reported(source, "maintenance"):
             if instance.maintenance:
                 _add_maintenance(self, source, server)
-        self.notes = tuple(notes(server, instance.server))
+        self.notes = tuple(notes(server, instance))
 
 
 def _storage(chart: cdk8s.Chart, source: Source) -> library.AimStorage:

@@ -24,10 +24,23 @@ _STORAGES = {
 }
 _BESIDE = {"existingClaim": ("accessMode", "ReadWriteMany")}
 """What a storage needs besides its source, where that is not the size."""
-_ACCESS = {
-    "namespace": "",
-    "anybody": "  allowAnonymous: true\n  service: {type: LoadBalancer}\n",
+_COOKIE = "    cookieSecret: {name: aim-login, key: cookie-secret}\n"
+_PROVIDER = """
+    oidc:
+      issuer: https://login.example.com
+      clientId: aim
+      clientSecret: {name: aim-login, key: client-secret}
+      emailDomains: [example.com]
+"""
+_INGRESS = " {host: aim.example.com, tlsSecret: aim-tls}\n"
+_ACCESS: dict[str, dict[str, str]] = {
+    "namespace": {},
+    "passwords": {"login": f"\n    passwords: {{name: aim-users, key: htpasswd}}\n{_COOKIE}", "ingress": _INGRESS},
+    "oidc": {"login": _PROVIDER + _COOKIE, "ingress": _INGRESS},
+    "anybody": {"allowAnonymous": " true\n", "service": " {type: LoadBalancer}\n"},
 }
+"""Keys of the server by who may come in, and what is written after their colons."""
+
 _WIDTH = 100
 
 
@@ -43,7 +56,9 @@ def _lines(namespace: str, storage: str, access: str) -> Iterator[str]:
     key, value = _BESIDE.get(storage, ("size", "100Gi"))
     yield f"{_comment(Storage, key, '  ')}  {key}: {value}\n"
     yield f"{_comment(Storage, storage, '  ')}  {storage}: {_STORAGES[storage]}\n"
-    yield f"server:\n{_comment(Server, 'allowAnonymous', '  ') if _ACCESS[access] else ''}{_ACCESS[access]}"
+    yield "server:\n"
+    for key, value in _ACCESS[access].items():
+        yield f"{_comment(Server, key, '  ')}  {key}:{value}"
     yield f"{_comment(Server, 'workers', '  ')}  workers: 2\n"
     yield f"{_comment(Server, 'tracking', '  ')}  # tracking: {{}}\n"
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.instances.model import Server
+from app.instances.model import Instance, Server
 from constructs_lib import AimServer, KeyRef, LoginOptions
 
 
-def notes(server: AimServer, options: Server) -> Iterator[str]:
+def notes(server: AimServer, instance: Instance) -> Iterator[str]:
     """Lines for the terminal: URLs, and each Secret with the command that makes it.
 
     Args:
         server: as it was made.
-        options: of the file.
+        instance: of the file.
     """
+    options = instance.server
+    needs = "needs, once the apply has made the namespace" if instance.create_namespace else "needs"
     for url in server.public_urls:
         yield f"people open {url}"
     yield from _closed(options)
     if options.service.exposed:
         yield f"people open the address of Service {server.service.metadata.name}, type {options.service.type}"
     if options.login:
-        yield from _login_notes(server, options.login)
+        yield from _login_notes(server, options)
+        yield from (f"{needs}: {command}" for command in _wanted(server, options.login))
     if options.ingress and options.ingress.tls_secret and not options.ingress.issuer:
         what = f"tls {options.ingress.tls_secret} --cert=tls.crt --key=tls.key"
-        yield f"needs the certificate: {_create(server, 'secret', what)}"
+        yield f"{needs}: {_create(server, 'secret', what)}"
 
 
 def _closed(options: Server) -> Iterator[str]:
@@ -38,18 +41,29 @@ def _closed(options: Server) -> Iterator[str]:
             yield f"the network rules admit no proxy of server.{way}: name its pods in server.{way}.from"
 
 
-def _login_notes(server: AimServer, login: LoginOptions) -> Iterator[str]:
-    if login.oidc:
+def _login_notes(server: AimServer, options: Server) -> Iterator[str]:
+    login = options.login
+    if server.tracking:
+        yield f"machines record to {server.tracking_url.replace('://', '://<user>:<token>@')}"
+    if login and options.service.exposed and not login.allow_plain_http:
+        ends = f"end TLS in front of Service {server.service.metadata.name}"
+        remedy = "or write server.login.allowPlainHttp: true in a network that you trust"
+        yield f"browsers keep this login over https only: {ends}, {remedy}"
+    if login and login.oidc:
         urls = server.public_urls or ["https://<host name>/"]
         callbacks = (f"{url.removesuffix('/')}/oauth2/callback" for url in urls)
         yield f"the provider has to know {' and '.join(callbacks)} for {login.oidc.client_id}"
+
+
+def _wanted(server: AimServer, login: LoginOptions) -> Iterator[str]:
+    """Commands that make what must exist."""
     for name, literals in _generic(login).items():
-        yield f"needs: {_create(server, 'secret', f'generic {name} {literals}')}"
+        yield _create(server, "secret", f"generic {name} {literals}")
     if login.passwords:
-        yield f"needs: {_passwords(server, login.passwords)}"
+        yield _passwords(server, login.passwords)
     if login.oidc and login.oidc.ca:
         ca = login.oidc.ca
-        yield f"needs: {_create(server, 'configmap', f'{ca.name} --from-file={ca.key}=ca.pem')}"
+        yield _create(server, "configmap", f"{ca.name} --from-file={ca.key}=ca.pem")
 
 
 def _generic(login: LoginOptions) -> dict[str, str]:

@@ -20,6 +20,7 @@ from app.errors import InputError
 from app.instances.defaults import merged
 from app.instances.model import Instance
 from app.models import Model, exclusive_keys, keys_of, models_of, validated
+from constructs_lib import KeyRef
 from constructs_lib.errors import OptionError, check_text
 
 DEFAULTS = "defaults.yaml"
@@ -280,16 +281,18 @@ def describe(file: Path, error: ErrorDetails, model: Model = Instance) -> str:
     """Say which key of a file is wrong, and what to write instead."""
     key = _dotted(error["loc"])
     if error["type"] == "unexpected_keyword_argument":
-        known = _known_keys(error["loc"][:-1], model)
+        above = _model_at(error["loc"][:-1], model)
+        known = list(keys_of(above))
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
         advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'none, write {}'}"
-        return f"{file}: {key}: unknown key; {advice}"
+        return f"{file}: {key}: unknown key; {advice}{_of_a_secret(above)}"
     if error["type"] == "missing":
         return f"{file}: {key}: missing; write it"
     if error["type"] == "dataclass_type":
         # what was written is not repeated: it may be a secret, where the name of one belongs
-        known = _known_keys(error["loc"], model)
-        return f"{file}: {key}: is a {type(error['input']).__name__}; write a mapping with keys of {', '.join(known)}"
+        wanted = _model_at(error["loc"], model)
+        remedy = f"write a mapping with keys of {', '.join(keys_of(wanted))}{_of_a_secret(wanted)}"
+        return f"{file}: {key}: is a {type(error['input']).__name__}; {remedy}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{file}: {key}: {brief(error['input'])}: {message}"
 
@@ -304,8 +307,13 @@ def _dotted(loc: Iterable[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
 
 
-def _known_keys(loc: Sequence[int | str], model: Model) -> list[str]:
+def _model_at(loc: Sequence[int | str], model: Model) -> Model:
     for part in loc:
         if isinstance(part, str):
             model = next(models_of(model, part), model)
-    return list(keys_of(model))
+    return model
+
+
+def _of_a_secret(model: Model) -> str:
+    """What to say besides where a secret may have been written in the place of its name."""
+    return ", which are those of a Secret or ConfigMap: in this file, it would be no secret" if model is KeyRef else ""

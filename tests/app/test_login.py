@@ -43,7 +43,9 @@ def test_the_secrets_of_people_and_machines() -> None:
         {"name": "users-train", "namespace": "ml"},
     )
     entries = dict(line.split(":") for line in login["stringData"]["htpasswd"].splitlines())
-    shown = dict(line.split(": ") for line in done.stderr.splitlines())
+    *shown_lines, warning = done.stderr.splitlines()
+    assert warning.startswith("nobody else is in this Secret; to keep who is, set HTPASSWD")
+    shown = dict(line.split(": ") for line in shown_lines)
     user, token = machine["stringData"]["credentials"].split(":")
     assert (user, len(token)) == ("Train", 64)
     assert [entry[:7] for entry in entries.values()] == ["$2b$10$", "$2b$10$", "$2b$04$"]
@@ -61,10 +63,21 @@ def test_entries_that_are_there_are_kept() -> None:
     assert ann != "ann:old"
 
 
+def test_who_is_removed_is_gone_and_nobody_else() -> None:
+    """Whose name begins alike stays."""
+    done = printed(REMOVE="ben", HTPASSWD="ben:old\nbenny:kept\n")
+    (login,) = yaml.safe_load_all(done.stdout)
+    assert login["stringData"]["htpasswd"] == "benny:kept\n"
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
         ({}, "USERS: '': write make login USERS="),
+        ({"USERS": "a", "HTPASSWD": ""}, "HTPASSWD: '': the Secret that it was read from has no entries"),
+        ({"REMOVE": "ben", "HTPASSWD": "ann:a"}, "REMOVE: 'ben': set HTPASSWD to the entries"),
+        ({"REMOVE": "ben"}, "REMOVE: 'ben': set HTPASSWD to the entries"),
         ({"USERS": "a:b"}, "USERS: 'a:b': write letters"),
         ({"TOKENS": "a", "NAMESPACE": "A"}, "NAMESPACE: 'A': write at most 63"),
         ({"TOKENS": "a_b"}, "SECRET: 'aim-users-a_b': write"),
@@ -94,5 +107,29 @@ def test_synthesis_says_what_must_exist(tmp_path: Path) -> None:
         "needs: kubectl -n ml create secret generic provider --from-literal=secret='<from the provider>'",
         'needs: make login USERS="..." TOKENS="..." NAMESPACE=ml SECRET=users | kubectl apply -f -',
         "needs: kubectl -n ml create configmap authority --from-file=ca.crt=ca.pem",
-        "needs the certificate: kubectl -n ml create secret tls certificate --cert=tls.crt --key=tls.key",
+        "needs: kubectl -n ml create secret tls certificate --cert=tls.crt --key=tls.key",
     ]
+
+
+PASSWORDS = """namespace: ml
+createNamespace: true
+storage: {size: 1Ti, dynamic: {}}
+server:
+  login:
+    passwords: {name: users, key: htpasswd}
+    cookieSecret: {name: login, key: cookie}
+  service: {type: NodePort}
+  tracking: {}
+"""
+
+
+def test_synthesis_says_how_to_reach_a_login_without_an_ingress(tmp_path: Path) -> None:
+    """Over plain HTTP the right password leads to the login page again; Secrets need the namespace first."""
+    (tmp_path / "a.yaml").write_text(PASSWORDS, encoding="utf-8")
+    done = run(sys.executable, ROOT / "main.py", cwd=tmp_path, INSTANCES="a.yaml", CDK8S_OUTDIR=str(tmp_path / "dist"))
+    said = done.stderr
+    assert "machines record to aim://<user>:<token>@a.ml.svc:53800\n" in said
+    assert (
+        "browsers keep this login over https only: end TLS in front of Service a, or write server.login.allow" in said
+    )
+    assert said.count("needs, once the apply has made the namespace: ") == 2

@@ -24,7 +24,7 @@ def new(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 @pytest.mark.parametrize("storage", ["nfs", "csi", "dynamic", "existingClaim", "hostPath"])
-@pytest.mark.parametrize("access", ["namespace", "anybody"])
+@pytest.mark.parametrize("access", ["namespace", "passwords", "oidc", "anybody"])
 def test_a_new_instance_file_can_work_as_it_is(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,

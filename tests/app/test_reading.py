@@ -69,7 +69,10 @@ SHAPES = {
     "#" * 2**19: "a.yaml: has 524288 bytes; write at most 256 KiB",
     "namespace: ml\nstorage: {size: 1Ti, hostPath: {path: /a}}\n": "a.yaml: storage.hostPath.node: missing; write it",
     FINE + "server: {login: {passwords: hunter2, cookieSecret: {name: a, key: b}}}\n": (
-        "a.yaml: server.login.passwords: is a str; write a mapping with keys of name, key"
+        "a.yaml: server.login.passwords: is a str; write a mapping with keys of name, key, which are those of a Secret"
+    ),
+    FINE + "server: {login: {passwords: {name: a, key: b, ann: hunter2}, cookieSecret: {name: a, key: b}}}\n": (
+        "a.yaml: server.login.passwords.ann: unknown key; known here: name, key, which are those of a Secret or"
     ),
     "namespace: ml\nstorage: {size: 1Ti}\n": "a.yaml: storage: {'size': '1Ti'}: write exactly one of nfs, csi",
     "namespace: ml\nstorage: {dynamic: {}, hostPath: {path: /a, node: b}}\n": "this has dynamic and hostPath",
