@@ -7,11 +7,14 @@ import base64
 import json
 import re
 import shutil
+from encodings import punycode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from constructs_lib.supervisor.patches.costs import RefusedError
+from constructs_lib.supervisor.patches.queries import bound_punycode
 from tests.harness.aim_environment import ENVIRONMENT, MISSING, run
 from tests.harness.sandbox import need_aim, skip
 from tests.supervisor.queries import COSTLY, LEGITIMATE, OF_SEQUENCES, READING, REFUSED_BY_AIM, RUNNING
@@ -116,6 +119,34 @@ def test_no_expression_takes_the_server_for_itself(folder: Path) -> None:
     seconds = [answer.pop("seconds") for answer in answers]
     assert dict(zip(COSTLY, answers, strict=True)) == dict.fromkeys(COSTLY, NOTHING)
     assert max(seconds) < 15
+
+
+def test_a_query_that_is_too_long_or_too_deep_finds_nothing(folder: Path) -> None:
+    """Parsing it would end a worker of an older Python, or fail with pages of traceback in the log."""
+    deep = [
+        "run" + ".a" * 900,
+        "run" + ".a" * 100_000,
+        "1" + "+1" * 100_000,
+        "0x" + "f" * 9000,
+        "[0" + " for a in []" * 9000 + "]",
+    ]
+    questions = [{"path": path, "query": query} for path in sorted(SEARCHES) for query in deep]
+    answers = ask(folder, "--guarded", "--timed", questions=questions)
+    seconds = [answer.pop("seconds") for answer in answers]
+    assert [answer["status"] for answer in answers] == [200] * len(questions)
+    assert {answer["body"] for answer in answers} <= {"", base64.b64encode(b"[]").decode()}
+    assert max(seconds) < 5
+
+
+def test_recorded_bytes_are_decoded_by_no_codec_that_takes_the_square_of_their_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A million of them would take a worker for a quarter of a minute, at each evaluation."""
+    monkeypatch.setattr(punycode, "punycode_decode", punycode.punycode_decode)
+    bound_punycode()
+    assert str(b"bcher-kva", "punycode") == "b\u00fccher"
+    with pytest.raises(RefusedError, match="at most 10000 characters"):
+        str(b"a" * 100_000, "punycode")
 
 
 # --- who evaluates queries ---

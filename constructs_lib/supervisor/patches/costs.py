@@ -130,7 +130,7 @@ def multiply(left: Any, right: Any) -> Any:
     """Multiply, or repeat."""
     for one, other in ((left, right), (right, left)):
         if isinstance(one, (str, bytes, list, tuple)) and isinstance(other, int):
-            _check_size(len(one) * other)
+            check_size(len(one) * other)
     if isinstance(left, int) and isinstance(right, int):
         _check_bits(_bits(left) + _bits(right))
     return left * right
@@ -171,7 +171,7 @@ def contains(thing: Any, things: Any) -> bool:
 def rounded(number: Any, ndigits: Any = None) -> Any:
     """Round, as `round` does: that of an integer to minus a billion digits raises ten to that."""
     if isinstance(ndigits, int):
-        _check_size(abs(ndigits))
+        check_size(abs(ndigits))
     return round(number, ndigits)
 
 
@@ -196,7 +196,8 @@ def _check_bits(count: int, *, most: int = _BITS) -> None:
         raise RefusedError(f"a query has integers of at most {most} bits")
 
 
-def _check_size(count: int, *, most: int = _LONGEST) -> None:
+def check_size(count: int, *, most: int = _LONGEST) -> None:
+    """Refuse a value that is too long."""
     if count > most:
         raise RefusedError(f"a query makes values of at most {most} characters or items")
 
@@ -218,7 +219,7 @@ def _looking(text: str, method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _formatted(_date: Any, method: Callable[..., str]) -> Callable[..., str]:
     def formatted(template: str) -> str:
-        _check_size(len(template), most=_LONGEST_FORMAT)
+        check_size(len(template), most=_LONGEST_FORMAT)
         if re.search(r"%[^%a-zA-Z]*\d\d", template):
             raise RefusedError("a query formats dates without widths")
         return method(template)
@@ -232,7 +233,7 @@ def _listed(_known: Any, method: Callable[[], Any]) -> Callable[[], list[Any]]:
 
 def _padded(_text: str, method: Callable[..., str]) -> Callable[..., str]:
     def pad(width: int, *fill: str) -> str:
-        _check_size(width)
+        check_size(width)
         return method(width, *fill)
 
     return pad
@@ -241,7 +242,7 @@ def _padded(_text: str, method: Callable[..., str]) -> Callable[..., str]:
 def _joined(text: str, method: Callable[..., str]) -> Callable[..., str]:
     def join(parts: Any) -> str:
         known = list(iterate(parts))
-        _check_size(sum(len(part) + len(text) for part in known))
+        check_size(sum(len(part) + len(text) for part in known))
         return method(known)
 
     return join
@@ -250,7 +251,7 @@ def _joined(text: str, method: Callable[..., str]) -> Callable[..., str]:
 def _replaced(text: str, method: Callable[..., str]) -> Callable[..., str]:
     def replace(old: str, new: str, *count: int) -> str:
         _check_search(text, old)
-        _check_size(text.count(old) * len(new))
+        check_size(text.count(old) * len(new))
         return method(old, new, *count)
 
     return replace

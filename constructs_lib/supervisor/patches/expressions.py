@@ -15,6 +15,10 @@ _OPERATIONS: dict[type[ast.operator], str] = {
     ast.Mod: "_modulo_",
 }
 
+_LONGEST_QUERY = 2**15
+"""Characters. Of longer ones, `run.a.a.a ...` ends a process of Python before 3.11 by SIGSEGV, and others take seconds
+to be compiled; uvicorn promises to read 16 KiB."""
+
 _MOST_COMPARISONS = 16
 """Of one chain, `a < b < c ...`: the clock is looked at behind it only."""
 
@@ -39,6 +43,7 @@ def compile_query(source: str, filename: str = "<query>", mode: str = "eval") ->
         SyntaxError: it is no expression; Aim answers 400 with the position.
     """
     try:
+        check_length(source)
         tree = _Guard().visit(ast.parse(source, filename, mode))
         # a result may read the run only when it is asked for its truth, which Aim does where no failure is expected
         tree.body = _call("_truth_", tree.body)
@@ -48,6 +53,12 @@ def compile_query(source: str, filename: str = "<query>", mode: str = "eval") ->
     except (RecursionError, MemoryError, ValueError) as error:  # nested too deeply; a NUL in it
         reason = f"it cannot be compiled: {error}"
     return compile(f"_refuse_({reason!r})", filename, mode)
+
+
+def check_length(source: str) -> None:
+    """Refuse a query that is too long to be parsed."""
+    if len(source) > _LONGEST_QUERY:
+        raise RefusedError(f"a query has at most {_LONGEST_QUERY} characters")
 
 
 class _Guard(ast.NodeTransformer):

@@ -14,12 +14,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 import random
+from encodings import punycode
 from types import ModuleType
 from typing import Any, Callable
 
 from . import costs
 from .costs import OF_DATES, OF_MAPPINGS, OF_TEXT, Bound, RefusedError
-from .expressions import compile_query
+from .expressions import check_length, compile_query
 
 _BUILTINS = (
     "abs all any bool chr complex datetime divmod float frozenset hex int isinstance len list math max min oct ord "
@@ -80,6 +81,7 @@ _OF_STORE = frozenset({"get", "items", "keys"})
 
 def restrict_queries() -> None:
     """Replace Aim's guard of queries by this one, in this process and those forked from it."""
+    from aim.sdk.query_analyzer import QueryExpressionTransformer
     from aim.sdk.query_utils import MetricsView, RunView
     from aim.storage import proxy, query
 
@@ -87,6 +89,8 @@ def restrict_queries() -> None:
     query.compile_checker.cache_clear()
     _replace_namespace(query.restricted_globals)
     _bound_evaluations(query.RestrictedPythonQuery)
+    _bound_split(QueryExpressionTransformer)
+    bound_punycode()
     # `run.hparams.x` asks the stored tree for an attribute x first, and gives away its own: its container, its `set`
     proxy.getattr = _read_store
     # `1 in run` would ask run[0], run[1] ... for ever, as each is there
@@ -126,6 +130,33 @@ def _bound_evaluations(kind: Any) -> None:
 
     check_within_bounds.__wrapped__ = check  # type: ignore[attr-defined]
     kind.check = check_within_bounds
+
+
+def _bound_split(kind: Any) -> None:
+    """Aim splits what concerns runs alone from a query of sequences; one that cannot be split is left whole."""
+    transform = getattr(kind.transform, "__wrapped__", kind.transform)
+
+    def transform_within_bounds(self: Any, expression: str) -> tuple[str, bool]:
+        try:
+            check_length(expression)
+            return transform(self, expression)  # type: ignore[no-any-return]
+        except (RefusedError, RecursionError, MemoryError, ValueError):
+            return expression, False
+
+    transform_within_bounds.__wrapped__ = transform  # type: ignore[attr-defined]
+    kind.transform = transform_within_bounds
+
+
+def bound_punycode() -> None:
+    """Bound the one codec that takes the square of a length: `str(value, "punycode")` of bytes that a run has."""
+    decode = getattr(punycode.punycode_decode, "__wrapped__", punycode.punycode_decode)
+
+    def decode_within_bounds(text: Any, errors: str) -> str:
+        costs.check_size(len(text))
+        return decode(text, errors)
+
+    decode_within_bounds.__wrapped__ = decode  # type: ignore[attr-defined]
+    punycode.punycode_decode = decode_within_bounds
 
 
 def _refuse(reason: str) -> None:
