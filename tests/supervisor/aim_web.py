@@ -30,11 +30,11 @@ def main() -> None:
 
     if not options.bare:
         sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "constructs_lib"))
-        from supervisor.patches.bodies import MOST_OF_PAGES, BoundedBodies
+        from supervisor.patches.bodies import MOST_OF_PAGES, TOGETHER_OF_PAGES, BoundedBodies
         from supervisor.patches.content import SecurityHeaders
         from supervisor.patches.requests import SameOrigin
 
-        app = BoundedBodies(app, most=MOST_OF_PAGES)
+        app = BoundedBodies(app, most=MOST_OF_PAGES, together=TOGETHER_OF_PAGES)
         app = SecurityHeaders(SameOrigin(app, allowed_hosts=options.allowed_host, base_path=options.base_path))
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="info")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from constructs_lib.supervisor.patches import bodies
 from constructs_lib.supervisor.patches.asgi import Message, Receive, Scope, Send
 from constructs_lib.supervisor.patches.bodies import MOST_OF_PAGES, MOST_OF_TRACKING, BoundedBodies
 from tests.harness.aim_environment import PYTHON, ROOT
@@ -85,9 +86,62 @@ def test_no_more_is_received_than_is_allowed() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(_serve(BoundedBodies(reads_all, most=10), receive, send))
+    asyncio.run(_serve(BoundedBodies(reads_all, most=10, together=100), receive, send))
     assert received == [3, 3, 3]
     assert [message.get("status") for message in sent] == [413, None]
+
+
+def test_bodies_that_are_not_ended_take_no_more_memory_together_than_is_allowed() -> None:
+    """A few clients could hold all memory for ever; small bodies are received all the same, and room comes back."""
+    bounded, statuses, pending = BoundedBodies(_reads_body, most=10 * PART, together=3 * PART), list[int](), 2 * PART
+
+    async def attack() -> None:
+        ends = [asyncio.Event() for _ in range(3)]
+        holding = [asyncio.ensure_future(_send(bounded, pending, statuses, end)) for end in ends]
+        await asyncio.sleep(0)  # each has sent what it has
+        await _send(bounded, 100, statuses)
+        assert sorted(statuses) == [200, 503, 503]
+        for end in ends:
+            end.set()
+        await asyncio.gather(*holding)
+        await _send(bounded, pending, statuses)
+
+    asyncio.run(attack())
+    assert sorted(statuses) == [200, 200, 200, 503, 503]
+
+
+def test_a_large_body_that_is_never_ended_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client would keep the room of others."""
+    monkeypatch.setattr(bodies, "_SECONDS", 0.1)
+    statuses = list[int]()
+    bounded = BoundedBodies(_reads_body, most=10 * PART, together=10 * PART)
+    asyncio.run(asyncio.wait_for(_send(bounded, 2 * PART, statuses, asyncio.Event()), 10))
+    assert statuses == [408]
+
+
+PART = 2**16
+
+
+async def _reads_body(_: Scope, receive: Receive, send: Send) -> None:
+    while (message := await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200 if message["type"] == "http.request" else 400})
+
+
+async def _send(app: BoundedBodies, size: int, statuses: list[int], end: asyncio.Event | None = None) -> None:
+    """Send a body, whose last byte waits for an event; notes the status of the answer."""
+    parts = [b" " * PART] * (size // PART) + [b" "]
+
+    async def receive() -> Message:
+        part = parts.pop(0)
+        if end and not parts:
+            await end.wait()
+        return {"type": "http.request", "body": part, "more_body": bool(parts)}
+
+    async def send(message: Message) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    await _serve(app, receive, send)
 
 
 async def _serve(app: BoundedBodies, receive: Receive, send: Send) -> None:

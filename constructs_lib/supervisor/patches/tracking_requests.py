@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from . import check_version
 from .asgi import App, Message, Receive, Scope, Send, values
-from .bodies import MOST_OF_TRACKING, BoundedBodies
+from .bodies import MOST_OF_TRACKING, TOGETHER_OF_TRACKING, BoundedBodies
 from .queries import restrict_queries
 from .tracking import IDENTIFIER, REFUSALS, restrict_instructions
 from .trash import keep_deleted_runs
@@ -35,7 +35,7 @@ def application() -> App:
     from aim.ext.transport.config import AIM_SERVER_BASE_PATH
     from aim.ext.transport.server import create_app
 
-    bounded = BoundedBodies(create_app(), most=MOST_OF_TRACKING)
+    bounded = BoundedBodies(create_app(), most=MOST_OF_TRACKING, together=TOGETHER_OF_TRACKING)
     return Guard(bounded, base_path=os.environ.get(AIM_SERVER_BASE_PATH, ""))
 
 
