@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from . import check_version
 from .asgi import App, Message, Receive, Scope, Send, values
 from .bodies import MOST_OF_TRACKING, TOGETHER_OF_TRACKING, BoundedBodies
+from .pings import bound_pongs
 from .queries import restrict_queries
 from .tracking import IDENTIFIER, REFUSALS, restrict_instructions
 from .trash import keep_deleted_runs
@@ -31,6 +32,7 @@ def application() -> App:
     check_version()
     keep_deleted_runs()
     restrict_instructions()
+    bound_pongs()
     restrict_queries()  # a second line: no instruction that is let through evaluates a query
     from aim.ext.transport.config import AIM_SERVER_BASE_PATH
     from aim.ext.transport.server import create_app

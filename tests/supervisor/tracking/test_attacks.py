@@ -5,7 +5,9 @@ Each attack is run against Aim's own server as well, where it has to work: one t
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -173,3 +175,28 @@ def test_queries_are_guarded_in_this_process_too(bare: TrackingServer) -> None:
     environment = {"PYTHONPATH": str(ROOT / "constructs_lib")}
     for mode, found in (("bare", "True"), ("restricted", "False")):
         assert run(PYTHON, "-c", _QUERY, mode, folder=bare.folder, **environment).splitlines()[-1] == found
+
+
+def test_answers_to_pings_that_are_not_read_are_not_kept(restricted: TrackingServer) -> None:
+    """They would take as much memory as the client sends."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(30)
+        client.connect(("127.0.0.1", restricted.port))
+        client.sendall(_HANDSHAKE)
+        ping = b"\x89\xfd" + bytes(4) + b"x" * 125
+        pings = ping * 100_000
+        client.sendall(pings)
+        client.settimeout(3)
+        answers = 0
+        with contextlib.suppress(TimeoutError):
+            while part := client.recv(2**20):
+                answers += len(part)
+    assert 0 < answers < len(pings) / 1.5
+
+
+_HANDSHAKE = (
+    b"GET /tracking/01234567-89ab-cdef-0123-456789abcdef/write-instruction/ HTTP/1.1\r\nHost: localhost\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
