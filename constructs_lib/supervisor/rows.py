@@ -42,25 +42,27 @@ def _bring_back(database: sqlite3.Connection, run: str) -> None:
     if _rows(database, "SELECT id FROM main.run WHERE hash = ?", run):
         return  # it was brought back before, and this was interrupted
     former = row.pop("id")
-    row["experiment_id"] = _named(database, "experiment", row["experiment_id"])
+    row["experiment_id"] = _same(database, "experiment", row["experiment_id"])
     new = _insert(database, "run", row)
     # Aim leaves these of a deleted run, and SQLite gives its id to the next one
     for table in ("run_tag", "note"):
         database.execute(f"DELETE FROM main.{table} WHERE run_id = ?", [new])
-    for tag in _rows(database, "SELECT tag_id FROM copy.run_tag WHERE run_id = ?", former):
-        _insert(database, "run_tag", {"run_id": new, "tag_id": _named(database, "tag", tag["tag_id"])})
+    tags = _rows(database, "SELECT tag_id FROM copy.run_tag WHERE run_id = ?", former)
+    for tag in {_same(database, "tag", each["tag_id"]) for each in tags}:  # two of the copy may be one by now
+        _insert(database, "run_tag", {"run_id": new, "tag_id": tag})
     for note in _rows(database, "SELECT * FROM copy.note WHERE run_id = ?", former):
         _insert(database, "note", {**note, "id": None, "run_id": new})
 
 
-def _named(database: sqlite3.Connection, table: str, former: int | None) -> int | None:
-    """The id of an experiment or a tag of the same name, which is made where it is gone."""
+def _same(database: sqlite3.Connection, table: str, former: int | None) -> int | None:
+    """The id of the experiment or tag, also where it has another name now; or of one of that name, which is made."""
     if former is None:
         return None
     (row,) = _rows(database, f"SELECT * FROM copy.{table} WHERE id = ?", former)
-    same = _rows(database, f"SELECT id FROM main.{table} WHERE name = ?", row["name"])
-    if same:
-        return int(same[0]["id"])
+    for column in ("uuid", "name"):
+        same = _rows(database, f"SELECT id FROM main.{table} WHERE {column} = ?", row[column])
+        if same:
+            return int(same[0]["id"])
     return _insert(database, table, {**row, "id": None})
 
 

@@ -124,10 +124,7 @@ def take_back(volume: Path, run: str) -> Entry:
     Raises:
         Refusal: it is not in the trash, or the repository has it.
     """
-    found = [each for each in entries(volume) if each.run == run and any((each.path / kind).exists() for kind in KINDS)]
-    if not found:
-        raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
-    entry, repository = found[-1], volume / ".aim"
+    entry, repository = _newest(volume, run), volume / ".aim"
     if (repository / "meta/chunks" / run).exists() and (entry.path / "meta").exists():
         raise Refusal(f"run {run} is in the repository: nothing is overwritten; delete it first")
     if _is_listed(entry.path / _ROWS):
@@ -139,7 +136,19 @@ def take_back(volume: Path, run: str) -> Entry:
     return entry
 
 
+def _newest(volume: Path, run: str) -> Entry:
+    """The entry that has most of a run: sequences alone, that were pruned, may be newer than the whole of it."""
+    of_run = [each for each in entries(volume) if each.run == run]
+    for kind in reversed(KINDS):
+        found = [each for each in of_run if (each.path / kind).exists()]
+        if found:
+            return found[-1]
+    raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
+
+
 def _is_listed(rows: Path) -> bool:
+    if not rows.exists():  # of sequences that were pruned
+        return False
     with contextlib.closing(sqlite3.connect(rows)) as database:
         return database.execute("SELECT 1 FROM run").fetchone() is not None
 

@@ -1,0 +1,91 @@
+"""What was deleted comes back, whatever has become meanwhile of what it belongs to."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from constructs_lib.supervisor import trash
+from constructs_lib.supervisor.trash import TRASH
+from tests.backup.test_restoring import describe, details
+from tests.supervisor.test_staging import read
+
+
+@pytest.fixture
+def runs(tmp_path: Path, store: Path) -> Path:
+    """A copy of the repository with three runs, which no server has."""
+    return shutil.copytree(store, tmp_path / "runs")
+
+
+def asked(volume: Path, *questions: str) -> list[Any]:
+    """Ask the database of runs; the answer to the last question."""
+    with contextlib.closing(sqlite3.connect(volume / ".aim/run_metadata.sqlite")) as database:
+        answers = [database.execute(question).fetchall() for question in questions]
+        database.commit()
+        return answers[-1]
+
+
+def delete(volume: Path, run: str) -> None:
+    """Delete a run as the server does."""
+    trash.put(volume, run)
+    asked(volume, f"DELETE FROM run WHERE hash = '{run}'")
+
+
+def names(volume: Path, run: str) -> set[tuple[str, str]]:
+    """Names of the experiment and of the tags of a run."""
+    return {(row[3], row[5]) for row in details(volume, run)["rows"]}
+
+
+def test_a_run_comes_back_after_its_tag_and_its_experiment_were_renamed(runs: Path) -> None:
+    """They are the same ones under other names: the database refuses them a second time."""
+    run = min(read(runs))
+    describe(runs, run)
+    delete(runs, run)
+    asked(runs, "UPDATE tag SET name = 'better'", "UPDATE experiment SET name = 'renamed' WHERE name = 'test'")
+    trash.take_back(runs, run)
+    assert names(runs, run) == {("renamed", "better")}
+
+
+def test_two_tags_that_are_one_by_now_are_one_tag_of_the_run(runs: Path) -> None:
+    """One was renamed to the name of the other, which is gone."""
+    run = min(read(runs))
+    describe(runs, run)
+    asked(runs, "INSERT INTO tag (id, uuid, name) VALUES (8, 'v', 'best')")
+    asked(runs, f"INSERT INTO run_tag (run_id, tag_id) SELECT id, 8 FROM run WHERE hash = '{run}'")
+    delete(runs, run)
+    asked(runs, "DELETE FROM tag WHERE id = 8", "UPDATE tag SET name = 'best'")
+    trash.take_back(runs, run)
+    assert names(runs, run) == {("test", "best")}
+
+
+def test_a_run_comes_back_though_sequences_alone_were_pruned_later(runs: Path) -> None:
+    """The newest entry of its hash has neither parameters nor rows."""
+    run = min(read(runs))
+    before = details(runs, run)
+    delete(runs, run)
+    pruned(runs, run).mkdir()
+    trash.take_back(runs, run)
+    assert details(runs, run) == before
+
+
+def pruned(volume: Path, run: str) -> Path:
+    """Where the chore prune moves sequences without parameters to."""
+    entry = volume / TRASH / f"{time.time() + 1:.3f}-{run}"
+    entry.mkdir(parents=True)
+    return entry / "seqs"
+
+
+def test_sequences_that_were_pruned_come_back(runs: Path) -> None:
+    """Nothing in the database was theirs."""
+    run = min(read(runs))
+    (runs / ".aim/seqs/chunks" / run).rename(pruned(runs, run))
+    before = asked(runs, "SELECT * FROM run")
+    trash.take_back(runs, run)
+    assert read(runs)[run]["points"] == 20
+    assert asked(runs, "SELECT * FROM run") == before
