@@ -115,7 +115,11 @@ def stage_copy(volume: Path, *, link: Link = os.link) -> Summary:
         raise Refusal(f"{repository} is no Aim repository: there is nothing to copy")
     discard(folder)
     folder.mkdir(parents=True)
-    summary = _Copy(repository, folder / ".aim", link).make()
+    try:
+        summary = _Copy(repository, folder / ".aim", link).make()
+    except BaseException:  # on a full volume, it would take the room that trainers need until the next copy
+        discard(folder)
+        raise
     summary.number = read_json(volume / LAST_BACKUP).get("number", 0)
     summary.write(folder)
     return summary

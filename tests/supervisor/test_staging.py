@@ -151,3 +151,16 @@ def test_a_volume_without_a_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="is no Aim repository"):
         stage_copy(tmp_path)
     assert not (tmp_path / COPY).exists()
+
+
+def test_a_copy_that_finds_no_room_leaves_none_of_it_taken(tmp_path: Path) -> None:
+    """Half of a copy would keep the volume full until the next one, and trainers from recording."""
+    prepared(tmp_path, folders=0)
+    client("write", tmp_path, "--runs", 1)
+
+    def full(*_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        stage_copy(tmp_path, link=full)
+    assert not (tmp_path / COPY).exists()
