@@ -62,12 +62,17 @@ _RESTORE = """\
 run restore --no-lock --host {name} --tag {tag} --target {target} {only}{snapshot}
 """
 
+# half of a copy takes the room that trainers need, until the next restore
+_REMOVE_HALF = """\
+beat= file=
+trap 'code=$?; [ -z "$beat" ] || kill "$beat"; [ "$code" -eq 0 ] || rm -rf "$file" {target}; exit "$code"' EXIT
+"""
+
 # a server that starts meanwhile waits for as long as the file is touched, and for no restore that has failed
 _TOUCH = """\
 file={file}
 while sleep {seconds}; do touch "$file"; done &
 beat=$!
-trap 'code=$?; kill "$beat"; [ "$code" -eq 0 ] || rm -f "$file"; exit "$code"' EXIT
 """
 
 
@@ -126,10 +131,14 @@ def restore_script(*, name: str, flags: Sequence[str], snapshot: str, target: st
     """
     parts = [part.format(run=run) for part in _OF_ONE_RUN] if run else []
     only = "".join(f"--include {part} " for part in parts)
-    whole_store = target.startswith(f"{MOUNT_PATH}/") and not run
-    touch = _TOUCH.format(file=shlex.quote(f"{MOUNT_PATH}/{UNDERWAY}"), seconds=TOUCH_SECONDS) if whole_store else ""
     words = {"name": name, "tag": TAG, "target": shlex.quote(target), "snapshot": shlex.quote(snapshot), "only": only}
-    return _prelude(flags) + touch + _RESTORE.format(**words)
+    begin = _on_the_volume(words["target"], touches=not run) if target.startswith(f"{MOUNT_PATH}/") else ""
+    return _prelude(flags) + begin + _RESTORE.format(**words)
+
+
+def _on_the_volume(target: str, *, touches: bool) -> str:
+    touch = _TOUCH.format(file=shlex.quote(f"{MOUNT_PATH}/{UNDERWAY}"), seconds=TOUCH_SECONDS)
+    return _REMOVE_HALF.format(target=target) + (touch if touches else "")
 
 
 def _prelude(flags: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from .finishing import conclude
 from .notes import BACKUP, read_json
 from .rows import bring_back
 from .staging import RESTORING, SUMMARY, discard
+from .trash import KINDS, put_sequences
 from .underway import begin, end
 from .volume import LOCK, TRACKING_LOCK, Hold, check_writable
 
@@ -102,14 +103,21 @@ def _replace_run(volume: Path, copy: Path, run: str, made: float) -> None:
         raise Refusal(f"the copy has no run {run}: try an older snapshot")
     closed = close_runs(copy, made)
     bring_back(copy / ".aim/run_metadata.sqlite", volume / ".aim/run_metadata.sqlite", run)
-    # the indexer finds a run by its parameters: they come last
-    for kind in ("seqs", "meta"):
-        folder = copy / ".aim" / kind / "chunks" / run
-        if folder.exists():
-            folder.rename(volume / ".aim" / kind / "chunks" / run)
+    _move_run(volume, copy, run)
     discard(copy)
     ended = "; it was in progress when it was copied, and is closed" if closed else ""
     conclude(f"brought run {run} back{ended}")
+
+
+def _move_run(volume: Path, copy: Path, run: str) -> None:
+    """Move the stores of a run that is not there; a restore that was interrupted may have moved its sequences."""
+    rest = volume / ".aim/seqs/chunks" / run
+    if rest.exists():
+        put_sequences(volume, rest)
+    for kind in KINDS:
+        folder = copy / ".aim" / kind / "chunks" / run
+        if folder.exists():
+            folder.rename(volume / ".aim" / kind / "chunks" / run)
 
 
 def _check_missing(volume: Path, run: str) -> None:

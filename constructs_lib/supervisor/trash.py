@@ -86,6 +86,13 @@ def put(volume: Path, run: str) -> list[int]:
     return [number for number, _ in rows]
 
 
+def put_sequences(volume: Path, sequences: Path) -> None:
+    """Move a folder of sequences without parameters to the trash; its name is the hash of a run."""
+    entry = volume / TRASH / f"{time.time():.3f}-{sequences.name}"
+    entry.mkdir(parents=True)
+    sequences.rename(entry / "seqs")
+
+
 def _copy_rows(living: Path, to: Path, run: str) -> list[tuple[int, str]]:
     """Copy the rows of a run to a database of the same tables; returns its number and its name."""
     with contextlib.closing(sqlite3.connect(to, timeout=_BUSY_SECONDS, uri=True)) as target:

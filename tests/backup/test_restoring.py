@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -14,10 +15,11 @@ import yaml
 
 from constructs_lib.supervisor.restoring import RESTORED
 from constructs_lib.supervisor.staging import RESTORING
+from constructs_lib.supervisor.trash import TRASH
 from constructs_lib.supervisor.underway import UNDERWAY, await_restore, begin
 from tests.backup.conftest import Backup
 from tests.harness.jobs import Job
-from tests.harness.sandbox import Pod, assert_all_there, own, running, training, wait_for
+from tests.harness.sandbox import Pod, assert_all_there, disk, fill, own, running, training, wait_for
 from tests.supervisor.processes import client, done
 from tests.supervisor.test_staging import acknowledged, read
 
@@ -168,6 +170,51 @@ def test_one_run_comes_back_into_a_living_repository(seeded: Backup) -> None:
         assert_all_there({run: before["points"]}, server)
     assert details(seeded.runs, run) == before
     assert set(read(seeded.runs)) == {run, *others}
+
+
+def test_a_restore_of_one_run_that_was_interrupted_is_done_again(seeded: Backup) -> None:
+    """Killed when it had moved the sequences, and not yet the parameters; nothing of what was there is removed."""
+    run = min(read(seeded.runs))
+    before = details(seeded.runs, run)
+    assert seeded.copy().code == 0
+    lose(seeded.runs, run)
+    job = seeded.restoring(run=run)
+    ended(job, "admit")
+    ended(job, "restic")
+    sequences = f".aim/seqs/chunks/{run}"
+    (seeded.runs / RESTORED / sequences).rename(seeded.runs / sequences)
+    restored = seeded.restore(run=run)
+    assert restored.code == 0, restored.logs
+    assert details(seeded.runs, run) == before
+    assert list((seeded.runs / TRASH).glob(f"*-{run}/seqs"))
+
+
+def lose(volume: Path, run: str) -> None:
+    """Remove all that a repository has of a run."""
+    for kind in ("meta", "seqs"):
+        shutil.rmtree(volume / ".aim" / kind / "chunks" / run)
+    with contextlib.closing(sqlite3.connect(volume / ".aim/run_metadata.sqlite")) as database:
+        database.execute("DELETE FROM run WHERE hash = ?", [run])
+        database.commit()
+
+
+def test_a_restore_that_finds_no_room_leaves_none_of_it_taken(backup: Backup, store: Path) -> None:
+    """Half of a run would keep the volume full, while the server and trainers go on."""
+    with disk(backup.runs, "16m"):
+        shutil.copytree(store, backup.runs, dirs_exist_ok=True)
+        own(*backup.runs.rglob("*"))
+        run, *others = sorted(read(backup.runs))
+        assert backup.copy().code == 0
+        lose(backup.runs, run)
+        fill(backup.runs / "filler")
+        os.truncate(backup.runs / "filler", (backup.runs / "filler").stat().st_size - 64 * 1024)
+        failed = backup.restore(run=run)
+        assert (failed.container, failed.code) == ("restic", 1)
+        assert "no space left on device" in failed.logs
+        assert not (backup.runs / RESTORED).exists()
+        assert sorted(read(backup.runs)) == others
+        (backup.runs / "filler").unlink()
+        assert backup.restore(run=run).code == 0
 
 
 def delete(server: Pod, run: str) -> None:

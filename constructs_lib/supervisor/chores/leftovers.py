@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from .. import say
 from ..index import prune_index
 from ..patches.indexing import Index
 from ..requests import alone_or_asked
-from ..trash import TRASH
+from ..trash import put_sequences
 from .task import Task
 
 _LOCK_SECONDS = 30
@@ -53,9 +52,7 @@ def _is_of_run(path: Path) -> bool:
 
 def _remove(task: Task, path: Path) -> None:
     if path.is_dir():
-        entry = task.volume / TRASH / f"{time.time():.3f}-{path.name}"
-        entry.mkdir(parents=True)
-        path.rename(entry / "seqs")
+        put_sequences(task.volume, path)
     else:
         path.unlink(missing_ok=True)
 
