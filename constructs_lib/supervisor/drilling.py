@@ -12,7 +12,7 @@ from . import Refusal, say
 from .child import command_of
 from .finishing import conclude
 from .notes import LAST_DRILL, note, read_json
-from .staging import SUMMARY, listed_runs
+from .staging import SUMMARY, listed_runs, missing_files
 
 
 def drill(_: argparse.Namespace) -> None:
@@ -29,14 +29,15 @@ def inspect(options: argparse.Namespace) -> None:
     """
     copy = Path(options.copy)
     expected = read_json(copy / SUMMARY).get("runs", -1)
-    broken = dict(unreadable_runs(copy))
+    missing, broken = missing_files(copy), dict(unreadable_runs(copy))
     for run, reason in broken.items():
         say(f"run {run} cannot be read: {reason}")
     listed = len(listed_runs(copy / ".aim"))
     found = len([*(copy / ".aim/meta/chunks").iterdir()]) - len(broken)
-    succeeded = found == expected and not broken
+    succeeded = found == expected and not broken and not missing
     note(Path(options.repository, LAST_DRILL), succeeded=succeeded, runs=found, expected=expected)
     summary = f"{found} of {expected} runs of the newest copy are read by Aim, {listed} are listed"
+    summary += f", {missing} files are missing" if missing else ""
     if not succeeded:
         raise Refusal(f"{summary}: restore an older copy to another volume, and compare")
     conclude(summary)

@@ -17,7 +17,7 @@ from .closing import close_runs
 from .finishing import conclude
 from .notes import BACKUP, read_json
 from .rows import bring_back
-from .staging import RESTORING, SUMMARY, discard
+from .staging import RESTORING, SUMMARY, discard, listed_runs, missing_files
 from .trash import KINDS, put_sequences
 from .underway import begin, end
 from .volume import LOCK, TRACKING_LOCK, Hold, check_writable
@@ -78,6 +78,9 @@ def _replace_repository(volume: Path, copy: Path, made: float, expected: int) ->
     found = len([*(copy / ".aim/meta/chunks").iterdir()])
     if found != expected:
         raise Refusal(f"{found} runs were restored, and {expected} were copied: restore another snapshot")
+    missing = missing_files(copy)
+    if missing:
+        raise Refusal(f"{missing} files are not in the snapshot, which restic could not read: restore another snapshot")
     closed = close_runs(copy, made)
     kept = _exchange(volume, copy)
     discard(copy)
@@ -101,12 +104,25 @@ def _replace_run(volume: Path, copy: Path, run: str, made: float) -> None:
     _check_missing(volume, run)
     if not (copy / ".aim/meta/chunks" / run).exists():
         raise Refusal(f"the copy has no run {run}: try an older snapshot")
+    _check_whole(copy, run)
     closed = close_runs(copy, made)
-    bring_back(copy / ".aim/run_metadata.sqlite", volume / ".aim/run_metadata.sqlite", run)
+    if run in listed_runs(copy / ".aim"):
+        bring_back(copy / ".aim/run_metadata.sqlite", volume / ".aim/run_metadata.sqlite", run)
     _move_run(volume, copy, run)
     discard(copy)
     ended = "; it was in progress when it was copied, and is closed" if closed else ""
     conclude(f"brought run {run} back{ended}")
+
+
+def _check_whole(copy: Path, run: str) -> None:
+    from .patches.indexing import read_all
+
+    stores = [copy / ".aim" / kind / "chunks" / run for kind in KINDS]
+    try:
+        for store in filter(Path.exists, stores):
+            read_all(store)
+    except Exception as error:  # noqa: BLE001  # whatever RocksDB raises for files that are missing or damaged
+        raise Refusal(f"run {run} cannot be read in this copy: {error}; try another snapshot") from None
 
 
 def _move_run(volume: Path, copy: Path, run: str) -> None:

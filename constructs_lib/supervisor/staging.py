@@ -5,7 +5,7 @@ that cannot be opened. This one has none, because of its order:
 
 1. the databases, by SQLite's own backup: every run that is listed has its folders by then;
 2. small files, and the names of the runs in progress: one without an end that is not among them is active for ever;
-3. of each listed run, the sequences, and then the parameters.
+3. of each run, the sequences, and then the parameters: of those that are listed, and of those that had lost their row.
 
 A run is a RocksDB: its tables never change, its logs only grow, and its manifest says which of them belong together. So
 tables are linked where the file system has hard links, everything else is copied, and a run whose manifest has changed
@@ -67,6 +67,8 @@ class Summary:
         incomplete: runs of which a killed trainer has left no more than a folder.
         linked: whether tables are linked, and not copied.
         number: how many copies were made on this volume before, and succeeded.
+        files: of the repository; restic leaves out what it cannot read, and keeps the rest as a snapshot.
+        unlisted: runs that are not in the database, as where an older one was put in its place.
     """
 
     made: float
@@ -76,6 +78,8 @@ class Summary:
     incomplete: int = 0
     linked: bool = True
     number: int = 0
+    files: int = 0
+    unlisted: int = 0
 
     def write(self, folder: Path) -> None:
         """Write it beside the copy."""
@@ -96,7 +100,8 @@ def stage(options: argparse.Namespace) -> None:
     way = "links" if summary.linked else "copies, as the file system has no hard links"
     say(
         f"staged {summary.runs} runs, {summary.in_progress} of them in progress, in {time.monotonic() - begin:.1f} s "
-        f"by {way}; {summary.repeated} had to be repeated, {summary.incomplete} are incomplete"
+        f"by {way}; {summary.repeated} had to be repeated, {summary.incomplete} are incomplete, "
+        f"{summary.unlisted} are in no database"
     )
 
 
@@ -144,19 +149,22 @@ class _Copy:
     def make(self) -> Summary:
         """Copy everything, in the order that this module explains."""
         self.to.mkdir()
+        before = {path.name for path in (self.repository / "meta/chunks").iterdir()}
         for name in DATABASES:
             copy_database(self.repository / name, self.to / name)
         for name in _SMALL:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(self.repository / name, self.to / name)
         running = self._note_running()
-        runs = listed_runs(self.to)
+        listed = listed_runs(self.to)
+        unlisted = before.difference(listed, running)  # a trainer lists a run a moment after it has begun it
         for kind in ("seqs", "meta"):
             (self.to / kind / "chunks").mkdir(parents=True, exist_ok=True)
-            for run in runs:
+            for run in (*listed, *sorted(unlisted)):
                 self._copy_run(Path(kind, "chunks", run))
         made = {path.name for path in (self.to / "meta/chunks").iterdir()}
         self.summary.runs, self.summary.in_progress = len(made), len(running & made)
+        self.summary.unlisted, self.summary.files = len(unlisted & made), count_files(self.to)
         return self.summary
 
     def _note_running(self) -> set[str]:
@@ -216,6 +224,17 @@ def copy_database(path: Path, to: Path) -> None:
     source, target = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS), sqlite3.connect(to)
     with contextlib.closing(source), contextlib.closing(target):
         source.backup(target)
+
+
+def count_files(repository: Path) -> int:
+    """How many files there are in a copy of a repository."""
+    return sum(len(files) for _, _, files in os.walk(repository))
+
+
+def missing_files(copy: Path) -> int:
+    """How many files of a copy were not restored; 0 for one that was staged before they were counted."""
+    staged = read_json(copy / SUMMARY).get("files")
+    return abs(staged - count_files(copy / ".aim")) if staged else 0
 
 
 def listed_runs(repository: Path) -> list[str]:

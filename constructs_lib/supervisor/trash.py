@@ -26,6 +26,7 @@ KINDS = ("seqs", "meta")
 
 _ROWS = "run_metadata.sqlite"
 _NOTE = "trash.json"
+_REMOVED = "removed"
 _TABLES = {
     "run": "hash = :run",
     "experiment": "id IN (SELECT experiment_id FROM living.run WHERE hash = :run)",
@@ -134,6 +135,7 @@ def take_back(volume: Path, run: str) -> Entry:
     entry, repository = _newest(volume, run), volume / ".aim"
     if (repository / "meta/chunks" / run).exists() and (entry.path / "meta").exists():
         raise Refusal(f"run {run} is in the repository: nothing is overwritten; delete it first")
+    entry = _claimed(entry)
     if _is_listed(entry.path / _ROWS):
         bring_back(entry.path / _ROWS, repository / _ROWS, run)
     for kind in KINDS:
@@ -153,6 +155,12 @@ def _newest(volume: Path, run: str) -> Entry:
     raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
 
 
+def _claimed(entry: Entry) -> Entry:
+    """The entry under the time of now: whoever empties the trash of what is old finds it no more."""
+    path = entry.path.with_name(f"{time.time():.3f}-{entry.run}")
+    return dataclasses.replace(entry, path=entry.path.rename(path))
+
+
 def _is_listed(rows: Path) -> bool:
     if not rows.exists():  # of sequences that were pruned
         return False
@@ -161,10 +169,16 @@ def _is_listed(rows: Path) -> bool:
 
 
 def remove(entry: Entry) -> None:
-    """Remove an entry for good."""
+    """Remove an entry for good.
+
+    Raises:
+        FileNotFoundError: it was brought back, or removed.
+    """
     if entry.path.parent.name != TRASH:
         raise ValueError(entry.path)
-    shutil.rmtree(entry.path)
+    entry.path.rename(entry.path.with_name(f"{_REMOVED}.{entry.path.name}"))
+    for removed in entry.path.parent.glob(f"{_REMOVED}.*"):  # also what a killed one has left
+        shutil.rmtree(removed)
 
 
 def empty(listed: Iterable[Entry], *, apply: bool) -> int:
@@ -176,8 +190,9 @@ def empty(listed: Iterable[Entry], *, apply: bool) -> int:
     """
     count = 0
     for entry in listed:
-        say(f"{'removes' if apply else 'would remove'} run {entry}")
-        if apply:
-            remove(entry)
-        count += 1
+        with contextlib.suppress(FileNotFoundError):  # brought back meanwhile
+            if apply:
+                remove(entry)
+            say(f"{'removed' if apply else 'would remove'} run {entry}")
+            count += 1
     return count

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from constructs_lib.supervisor.restoring import RESTORED
-from constructs_lib.supervisor.staging import RESTORING
+from constructs_lib.supervisor.staging import COPY, RESTORING
 from constructs_lib.supervisor.trash import TRASH
 from constructs_lib.supervisor.underway import UNDERWAY, await_restore, begin
 from tests.backup.conftest import Backup
@@ -193,9 +193,7 @@ def lose(volume: Path, run: str) -> None:
     """Remove all that a repository has of a run."""
     for kind in ("meta", "seqs"):
         shutil.rmtree(volume / ".aim" / kind / "chunks" / run)
-    with contextlib.closing(sqlite3.connect(volume / ".aim/run_metadata.sqlite")) as database:
-        database.execute("DELETE FROM run WHERE hash = ?", [run])
-        database.commit()
+    unlist(volume, run)
 
 
 def test_a_restore_that_finds_no_room_leaves_none_of_it_taken(backup: Backup, store: Path) -> None:
@@ -215,6 +213,45 @@ def test_a_restore_that_finds_no_room_leaves_none_of_it_taken(backup: Backup, st
         assert sorted(read(backup.runs)) == others
         (backup.runs / "filler").unlink()
         assert backup.restore(run=run).code == 0
+
+
+def test_a_copy_from_which_restic_has_left_a_file_out_is_refused(seeded: Backup) -> None:
+    """The Job of the copy fails, and its snapshot is the newest all the same; runs that are whole in it come back."""
+    (run,) = client("write", seeded.runs, "--runs", 1)
+    other = min(read(seeded.runs).keys() - {run})
+    own(*seeded.runs.rglob("*"))
+    ended(seeded.job(), "stage")
+    (manifest,) = (seeded.runs / COPY / ".aim/seqs/chunks" / run).glob("MANIFEST-*")
+    manifest.unlink()
+    ended(seeded.job(), "restic")
+    refused = seeded.restore(into="fresh")
+    assert (refused.container, refused.code) == ("restore", 1)
+    assert "1 files are not in the snapshot" in refused.last_line
+    assert not (seeded.others["fresh"] / ".aim").exists()
+    drilled = seeded.job("aim-drill").run()
+    assert (drilled.code, "1 files are missing" in drilled.last_line) == (1, True)
+    for each in (run, other):
+        lose(seeded.runs, each)
+    assert f"run {run} cannot be read in this copy" in seeded.restore(run=run).last_line
+    assert seeded.restore(run=other).last_line == f"aim-supervisor: brought run {other} back"
+
+
+def test_a_run_that_the_database_has_lost_comes_back_without_a_row(seeded: Backup) -> None:
+    """As it was: Aim lists it when a client opens it."""
+    run = min(read(seeded.runs))
+    unlist(seeded.runs, run)
+    assert seeded.copy().code == 0
+    lose(seeded.runs, run)
+    restored = seeded.restore(run=run)
+    assert restored.last_line == f"aim-supervisor: brought run {run} back", restored.logs
+    assert (seeded.runs / ".aim/meta/chunks" / run / "CURRENT").exists()
+
+
+def unlist(volume: Path, run: str) -> None:
+    """Remove the row of a run."""
+    with contextlib.closing(sqlite3.connect(volume / ".aim/run_metadata.sqlite")) as database:
+        database.execute("DELETE FROM run WHERE hash = ?", [run])
+        database.commit()
 
 
 def delete(server: Pod, run: str) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from constructs_lib.supervisor import trash
+from constructs_lib.supervisor.chores.leftovers import leftovers, remove
+from constructs_lib.supervisor.chores.task import Task
+from constructs_lib.supervisor.rows import bring_back
 from constructs_lib.supervisor.trash import TRASH
 from tests.backup.test_restoring import describe, details
 from tests.supervisor.test_staging import read
@@ -89,3 +92,44 @@ def test_sequences_that_were_pruned_come_back(runs: Path) -> None:
     trash.take_back(runs, run)
     assert read(runs)[run]["points"] == 20
     assert asked(runs, "SELECT * FROM run") == before
+
+
+def test_a_run_that_is_brought_back_is_not_emptied_meanwhile(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trash is emptied of what was listed before, just when its rows are back, and its stores are not."""
+    run = min(read(runs))
+    before = details(runs, run)
+    delete(runs, run)
+    listed = trash.entries(runs)
+
+    def emptied(*arguments: Any) -> None:
+        bring_back(*arguments)
+        assert trash.empty(listed, apply=True) == 0
+
+    monkeypatch.setattr(trash, "bring_back", emptied)
+    trash.take_back(runs, run)
+    assert details(runs, run) == before
+    assert trash.empty(listed, apply=True) == 0
+
+
+def test_what_is_left_of_a_killed_removal_is_removed_with_the_next_one(runs: Path) -> None:
+    """It is no entry any more: half of a run is not brought back."""
+    for run in sorted(read(runs))[:2]:
+        delete(runs, run)
+    entry, other = trash.entries(runs)
+    entry.path.rename(entry.path.with_name(f"removed.{entry.path.name}"))
+    assert trash.entries(runs) == [other]
+    assert trash.empty([other], apply=True) == 1
+    assert not list((runs / TRASH).iterdir())
+
+
+def test_a_run_that_comes_back_while_leftovers_are_removed_keeps_its_sequences(runs: Path) -> None:
+    """They were listed before its parameters were there; their folder is as old as the run."""
+    run = min(read(runs))
+    parameters = runs / ".aim/meta/chunks" / run
+    parameters.rename(runs / "meanwhile")
+    task = Task(runs, apply=True, older_than=-1, runs=())
+    (found,) = [path for path in leftovers(task) if path.parent.name == "chunks"]
+    (runs / "meanwhile").rename(parameters)
+    remove(task, found)
+    assert read(runs)[run]["points"] == 20
+    assert not leftovers(task)

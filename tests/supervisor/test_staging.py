@@ -127,8 +127,9 @@ def test_tables_are_linked_and_the_index_and_locks_are_left_out(tmp_path: Path) 
     """A copy costs next to no space; what is derived, or belongs to living processes, is no part of it."""
     prepared(tmp_path, folders=0)
     client("write", tmp_path, "--runs", 2)
-    assert stage_copy(tmp_path) == Summary(made=pytest.approx(0, abs=1e12), runs=2)  # type: ignore[arg-type]
-    copy = tmp_path / COPY / ".aim"
+    summary, copy = stage_copy(tmp_path), tmp_path / COPY / ".aim"
+    files = len([path for path in copy.rglob("*") if path.is_file()])
+    assert summary == Summary(made=pytest.approx(0, abs=1e12), runs=2, files=files)  # type: ignore[arg-type]
     tables = [*copy.rglob("*.sst")]
     assert tables
     assert all(path.samefile(tmp_path / ".aim" / path.relative_to(copy)) for path in tables)
@@ -164,3 +165,16 @@ def test_a_copy_that_finds_no_room_leaves_none_of_it_taken(tmp_path: Path) -> No
     with pytest.raises(OSError, match="No space left"):
         stage_copy(tmp_path, link=full)
     assert not (tmp_path / COPY).exists()
+
+
+def test_a_run_that_the_database_has_lost_is_copied_too(tmp_path: Path) -> None:
+    """As where an older database was put in its place; one that a trainer has just begun is not listed either."""
+    prepared(tmp_path, folders=3)
+    lost, begun, _ = sorted(path.name for path in (tmp_path / ".aim/meta/chunks").iterdir())
+    (tmp_path / ".aim/meta/progress" / begun).touch()
+    with contextlib.closing(sqlite3.connect(tmp_path / ".aim/run_metadata.sqlite")) as database:
+        database.execute("DELETE FROM run WHERE hash IN (?, ?)", [lost, begun])
+        database.commit()
+    summary = stage_copy(tmp_path)
+    assert (summary.runs, summary.unlisted) == (2, 1)
+    assert (tmp_path / COPY / ".aim/meta/chunks" / lost / "CURRENT").exists()

@@ -19,7 +19,7 @@ def prune(task: Task) -> str:
     for path in leftovers(task):
         say(f"{task.would('removes', 'remove')} {path}")
         if task.apply:
-            _remove(task, path)
+            remove(task, path)
     index = Index(task.repository)
     if not index.is_there():
         return task.concluded("there is no index to prune")
@@ -36,9 +36,10 @@ def prune(task: Task) -> str:
 
 def leftovers(task: Task) -> list[Path]:
     """Files and folders of runs that are gone, which have not changed for a while."""
-    runs, repository = set(task.names), task.repository
+    repository = task.repository
     folders = [repository / name for name in ("seqs/chunks", "meta/progress", "check_ins", "locks")]
     found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    runs = set(task.names)  # after its sequences: of a run that comes back, its parameters come last
     return sorted(path for path in found if _is_of_run(path) and _run_of(path) not in runs and task.is_old(path))
 
 
@@ -50,7 +51,10 @@ def _is_of_run(path: Path) -> bool:
     return len(_run_of(path)) == 24 or path.parent.name == "chunks"
 
 
-def _remove(task: Task, path: Path) -> None:
+def remove(task: Task, path: Path) -> None:
+    """Remove what is left of a run, sequences to the trash; nothing of one that has come back meanwhile."""
+    if (task.repository / "meta/chunks" / _run_of(path)).exists():
+        return
     if path.is_dir():
         put_sequences(task.volume, path)
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .. import Refusal, say
 from ..patches.rocks import read_all, reason
+from ..staging import listed_runs
 from ..trash import KINDS, entries
 from .leftovers import leftovers
 from .lost import lost_runs, stale_locks
@@ -27,14 +28,18 @@ def report(task: Task) -> str:
     names = list(task.runs or task.names)
     damaged = [run for run in names if _is_damaged(task, run)]
     lost = [run for run, _ in lost_runs(task, Repo.from_path(str(task.volume)))]
+    unlisted = sorted(set(names).difference(listed_runs(task.repository)))
     locks, rest, trash = stale_locks(task), leftovers(task), entries(task.volume)
     for run in lost:
         say(f"run {run} has no end and no writer: the chore close ends it")
+    for run in unlisted:
+        say(f"run {run} is in no database: a client that opens it by aim.Run('{run}') lists it under a default name")
     for run in locks:
         say(f"run {run} has a stale lock: the chore close removes it")
     for path in rest:
         say(f"{path} is of a run that is gone: the chore prune removes it")
     found = f"{len(lost)} without a writer, {len(locks)} stale locks, {len(rest)} leftovers, {len(trash)} in the trash"
+    found = f"{found}, {len(unlisted)} in no database"
     text = f"{len(damaged)} of {len(names)} runs are damaged; {found}"
     if damaged:
         raise Refusal(f"{text}: restore a damaged run by make restore RUN=<hash>")
