@@ -54,6 +54,16 @@ def test_a_run_without_a_writer_is_closed(chores: Chores) -> None:
     assert not lock.exists()
 
 
+def test_only_the_run_that_is_named_is_closed(chores: Chores) -> None:
+    """Another one without a writer keeps its lock, and goes on."""
+    run, other = held_run(chores.runs), held_run(chores.runs)
+    closed = chores.do("close", apply=True, older_than=0, run=run)
+    assert "1 runs without a writer are closed, 1 stale locks" in closed.last_line, closed.logs
+    found = read(chores.runs)
+    assert (found[run]["ended"], found[other]["ended"]) == (True, False)
+    assert [lock.stem for lock in (chores.repository / "locks").glob("*.softlock")] == [other]
+
+
 def test_a_run_with_a_writer_is_left_alone(chores: Chores) -> None:
     """However long it has written nothing: RocksDB's lock tells that its process lives, on whichever node."""
     with role("hold", chores.runs) as writer:
@@ -65,12 +75,13 @@ def test_a_run_with_a_writer_is_left_alone(chores: Chores) -> None:
         assert (chores.repository / f"locks/{run}.softlock").exists()
 
 
-def test_a_damaged_run_fails_the_report(chores: Chores) -> None:
+@pytest.mark.parametrize("kind", ["meta", "seqs"])
+def test_a_damaged_run_fails_the_report(chores: Chores, kind: str) -> None:
     """The Job fails and names the run; runs of which all bytes can be read do not."""
     whole = chores.do("report")
     assert whole.code == 0, whole.logs
     assert whole.last_line.startswith("aim-supervisor: 0 of 3 runs are damaged; 0 without a writer, 0 stale locks")
-    (table,) = list((chores.repository / "seqs/chunks").glob("*/*.sst"))[:1]
+    (table,) = list((chores.repository / f"{kind}/chunks").glob("*/*.sst"))[:1]
     table.write_bytes(bytes(table.stat().st_size))
     damaged = chores.do("report")
     assert damaged.code == 1
@@ -87,6 +98,7 @@ def delete_as_aim_does(volume: Path, run: str) -> None:
 
 def test_leftovers_of_deleted_runs_are_pruned(chores: Chores) -> None:
     """From the index while the server goes on, and files; sequences without parameters go to the trash."""
+    living = set(read(chores.runs))
     odd = client("write", chores.runs, "--name", "odd")
     (run,) = odd
     done("name", chores.runs, "--run", run)
@@ -101,6 +113,7 @@ def test_leftovers_of_deleted_runs_are_pruned(chores: Chores) -> None:
         dry = chores.do("prune", older_than=0)
         assert dry.code == 0, dry.logs
         assert "would remove" in dry.logs
+        assert len(leftover(chores.repository)) == 2
         assert "only-here" in parameters(server)
         pruned = chores.do("prune", apply=True, older_than=0)
         assert pruned.code == 0, pruned.logs
@@ -108,9 +121,15 @@ def test_leftovers_of_deleted_runs_are_pruned(chores: Chores) -> None:
         assert int(pruned.last_line.split()[1]) > 0, pruned.logs
         assert "only-here" not in parameters(server)
         assert "number" in parameters(server)
-    assert not list((chores.repository / "seqs/chunks").glob("f*"))
+        assert set(indexed(chores.runs)) == living
+        assert {path.name for path in (chores.repository / "seqs/chunks").iterdir()} == living
+    assert not leftover(chores.repository)
     assert list((chores.runs / TRASH).glob(f"*-{'f' * 24}/seqs"))
-    assert not list((chores.repository / "check_ins").glob("f*"))
+
+
+def leftover(repository: Path) -> list[Path]:
+    """Files and folders of the run that never was."""
+    return [*repository.glob("seqs/chunks/f*"), *repository.glob("check_ins/f*")]
 
 
 def parameters(server: Pod) -> Any:
@@ -141,6 +160,9 @@ def test_without_a_server_a_chore_does_what_needs_the_store_alone(chores: Chores
     """It holds the volume's lock meanwhile; the next server builds the index."""
     with running(SERVER, chores.runs) as server:
         server.await_ready()
+        wait_for(lambda: len(indexed(chores.runs)) == 3, seconds=60, still=server)
+    pruned = chores.do("prune", apply=True)
+    assert pruned.last_line.startswith("aim-supervisor: 0 entries of deleted runs"), pruned.logs
     built = chores.do("reindex", apply=True)
     assert built.last_line.startswith("aim-supervisor: no server runs: the index is removed"), built.logs
     assert not (chores.repository / "meta/index").exists()
@@ -211,6 +233,8 @@ def test_the_trash_is_emptied_of_what_is_old(chores: Chores) -> None:
         delete(server, run)
         delete(server, other)
     assert "0 of 2 deleted runs" in chores.do("empty-trash", apply=True).last_line
+    named = chores.do("empty-trash", older_than=0, run=run)
+    assert "1 of 2 deleted runs are removed" in named.last_line, named.logs
     dry = chores.do("empty-trash", older_than=0)
     assert "would remove run" in dry.logs
     assert len(list((chores.runs / TRASH).iterdir())) == 2
