@@ -129,7 +129,7 @@ def test_leftovers_of_deleted_runs_are_pruned(chores: Chores) -> None:
 
 def leftover(repository: Path) -> list[Path]:
     """Files and folders of the run that never was."""
-    return [*repository.glob("seqs/chunks/f*"), *repository.glob("check_ins/f*")]
+    return [*repository.glob(f"*/{'f' * 24}*"), *repository.glob(f"seqs/chunks/{'f' * 24}")]
 
 
 def parameters(server: Pod) -> Any:
