@@ -115,7 +115,7 @@ def _replace_run(volume: Path, copy: Path, run: str, made: float) -> None:
 
 
 def _check_whole(copy: Path, run: str) -> None:
-    from .patches.indexing import read_all
+    from .patches.rocks import read_all
 
     stores = [copy / ".aim" / kind / "chunks" / run for kind in KINDS]
     try:
