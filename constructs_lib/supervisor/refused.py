@@ -8,7 +8,7 @@ from typing import Callable
 
 from .patches.asgi import App, Message, Receive, Scope, Send
 
-CAUSES = {403: "origin", 413: "body", 421: "host"}
+CAUSES = {403: "origin", 408: "body", 413: "body", 421: "host", 503: "busy"}
 """What an answer of the web server's guards says by its status; Aim itself answers none of them."""
 
 OF_TRACKING = ("origin", "route", "body", "handler", "instruction", "argument", "number", "size")

@@ -15,6 +15,7 @@ from typing import Any, Callable
 
 from . import say
 from .patches.bodies import MOST_OF_PAGES, TOGETHER_OF_PAGES, BoundedBodies
+from .patches.bounded_searches import BoundedSearches
 from .patches.content import SecurityHeaders
 from .patches.index_readers import IndexDamage
 from .patches.queries import restrict_queries
@@ -76,7 +77,7 @@ def web_application(options: argparse.Namespace) -> Any:
     restrict_run_hashes()
     bound_stored_trees()
     speed_up_web()
-    watched = IndexDamage(app, Path(options.repository))
+    watched = BoundedSearches(IndexDamage(app, Path(options.repository)))
     bounded = BoundedBodies(watched, most=MOST_OF_PAGES, together=TOGETHER_OF_PAGES)
     guarded = SameOrigin(bounded, allowed_hosts=options.allow_host, base_path=options.base_path)
     # around the guard, so that refusals carry the headers, too
