@@ -61,7 +61,12 @@ def _read(repository: Any, run_hash: str) -> None:
     from aim import Metric, Run
 
     run = Run(run_hash, repo=repository, read_only=True)
-    run[...]  # reads them
+    try:
+        run[...]  # reads them
+    except KeyError:
+        if Path(repository.path, "seqs/chunks", run_hash).exists():
+            raise
+        return  # a trainer was killed as it began the run; nobody brings back more of it
     for name, context, _ in run.iter_metrics_info():  # `run.metrics()` leaves out those of archived runs
         Metric(name, context, run).values.sparse_list()
     for _ in repository.request_container("seqs", run_hash, read_only=True).items():

@@ -234,7 +234,7 @@ def count_files(repository: Path) -> int:
 def missing_files(copy: Path) -> int:
     """How many files of a copy were not restored; 0 for one that was staged before they were counted."""
     staged = read_json(copy / SUMMARY).get("files")
-    return abs(staged - count_files(copy / ".aim")) if staged else 0
+    return max(0, staged - count_files(copy / ".aim")) if staged else 0
 
 
 def listed_runs(repository: Path) -> list[str]:

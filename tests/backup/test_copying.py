@@ -19,7 +19,7 @@ from constructs_lib.supervisor.staging import COPY
 from tests.backup.conftest import Backup, make
 from tests.harness.jobs import kill
 from tests.harness.sandbox import own
-from tests.supervisor.processes import client
+from tests.supervisor.processes import client, done
 
 
 def snapshots(backup: Backup) -> int:
@@ -82,6 +82,16 @@ def test_a_drill_finds_a_run_that_cannot_be_read(seeded: Backup) -> None:
     assert f"run {table.parent.name} cannot be read" in drilled.logs
     assert "2 of 3 runs of the newest copy are read by Aim" in drilled.last_line
     assert not json.loads((seeded.runs / LAST_DRILL).read_text("utf-8"))["succeeded"]
+
+
+def test_a_run_that_was_killed_as_it_began_fails_no_drill(seeded: Backup) -> None:
+    """There is nothing of it to be read, and an alarm that never ends hides a loss."""
+    done("begin", seeded.runs, "--run", "f" * 24)
+    own(*seeded.runs.rglob("*"))
+    assert seeded.copy().code == 0
+    drilled = seeded.job("aim-drill").run()
+    assert drilled.code == 0, drilled.logs
+    assert drilled.last_line.startswith("aim-supervisor: 4 of 4 runs of the newest copy are read by Aim")
 
 
 def test_a_drill_reads_the_points_of_archived_runs(seeded: Backup) -> None:

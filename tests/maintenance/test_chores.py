@@ -90,6 +90,15 @@ def test_a_damaged_run_fails_the_report(chores: Chores, kind: str) -> None:
     assert "make restore RUN=" in damaged.last_line
 
 
+def test_a_run_without_its_sequences_fails_the_report(chores: Chores) -> None:
+    """All that is there can be read; its parameters name metrics whose points are gone."""
+    (folder,) = list((chores.repository / "seqs/chunks").iterdir())[:1]
+    shutil.rmtree(folder)
+    damaged = chores.do("report")
+    assert damaged.code == 1
+    assert f"run {folder.name} is damaged: its sequences are gone" in damaged.logs
+
+
 def delete_as_aim_does(volume: Path, run: str) -> None:
     """Delete a run without the trash, and leave what Aim leaves."""
     assert done("delete", volume, "--run", run)["deleted"]

@@ -186,6 +186,16 @@ def run_delete(options: argparse.Namespace) -> None:
     tell(deleted=Repo.from_path(str(options.volume)).delete_run(options.run))
 
 
+def run_begin(options: argparse.Namespace) -> None:
+    """Leave of a run what a trainer leaves that is killed as it begins: a row, and parameters without anything."""
+    from aim.sdk.repo import Repo
+
+    repository = Repo.from_path(str(options.volume))
+    repository.request_tree("meta", options.run, read_only=False)
+    repository.request_props(options.run, read_only=False)
+    tell(begun=True)
+
+
 def run_tear(options: argparse.Namespace) -> None:
     """Remove the step of the first point of a run: a trainer that is killed in between leaves such a point."""
     from aim.sdk.repo import Repo

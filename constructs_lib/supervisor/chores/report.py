@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from .. import Refusal, say
-from ..patches.rocks import read_all, reason
+from ..patches.rocks import read_all, read_run, reason
 from ..staging import listed_runs
 from ..trash import KINDS, entries
 from .leftovers import leftovers
@@ -49,9 +49,19 @@ def report(task: Task) -> str:
 def _is_damaged(task: Task, run: str) -> bool:
     stores = [task.repository / kind / "chunks" / run for kind in KINDS]
     problems = [problem for store in stores if store.exists() for problem in [_problem(store)] if problem]
+    if not problems and not stores[0].exists() and _has_sequences(task, run):
+        problems = ["its sequences are gone"]
     for problem in problems:
         say(f"run {run} is damaged: {problem}")
     return bool(problems)
+
+
+def _has_sequences(task: Task, run: str) -> bool:
+    try:
+        with read_run(task.repository, run) as tree:
+            return bool(tree.get("traces", {}))
+    except Exception:  # noqa: BLE001  # whatever RocksDB raises; deleted meanwhile
+        return False
 
 
 def _problem(store: Path) -> str:
