@@ -21,6 +21,7 @@ from .staging import RESTORING, SUMMARY, discard, listed_runs, missing_files
 from .trash import KINDS, put_sequences
 from .underway import begin, end
 from .volume import LOCK, TRACKING_LOCK, Hold, check_writable
+from .writers import written_runs
 
 RESTORED = f"{BACKUP}/restored"
 """Where restic restores to: a folder with `.aim` in it."""
@@ -32,7 +33,7 @@ def admit(options: argparse.Namespace) -> None:
     """Remove what an earlier restore has left, and refuse early what would be refused at the end.
 
     Raises:
-        Refusal: a server runs on the volume, or the run that is to be brought back is there.
+        Refusal: a server runs on the volume, a trainer writes to it, or the run that is to be brought back is there.
     """
     volume = Path(options.repository)
     check_writable(volume)
@@ -42,6 +43,7 @@ def admit(options: argparse.Namespace) -> None:
         holds = _holds(volume)
         for hold in holds:
             _take(hold)
+        _check_unwritten(volume)
         begin(volume)
     discard(volume / RESTORED)
 
@@ -56,7 +58,7 @@ def replace(options: argparse.Namespace) -> None:
     """Put the restored copy, or one run of it, in place.
 
     Raises:
-        Refusal: there is none, a server runs on the volume, or the run is there already.
+        Refusal: there is none, a server runs on the volume, a trainer writes to it, or the run is there already.
     """
     volume = Path(options.repository)
     copy = volume / RESTORED
@@ -82,9 +84,18 @@ def _replace_repository(volume: Path, copy: Path, made: float, expected: int) ->
     if missing:
         raise Refusal(f"{missing} files are not in the snapshot, which restic could not read: restore another snapshot")
     closed = close_runs(copy, made)
+    _check_unwritten(volume)
     kept = _exchange(volume, copy)
     discard(copy)
     conclude(f"restored {found} runs, {closed} of which were in progress and are closed; {kept}")
+
+
+def _check_unwritten(volume: Path) -> None:
+    """A trainer finds the files of its run by their path: it would write into the restored run, and ruin both."""
+    runs = written_runs(volume / ".aim")
+    if runs:
+        names = ", ".join(runs[:5]) + (" ..." if len(runs) > 5 else "")
+        raise Refusal(f"trainers write to {len(runs)} runs over the volume ({names}): end them first, or restore INTO=")
 
 
 def _exchange(volume: Path, copy: Path) -> str:

@@ -20,7 +20,7 @@ from constructs_lib.supervisor.underway import UNDERWAY, await_restore, begin
 from tests.backup.conftest import Backup
 from tests.harness.jobs import Job
 from tests.harness.sandbox import Pod, assert_all_there, disk, fill, own, running, training, wait_for
-from tests.supervisor.processes import client, done
+from tests.supervisor.processes import client, done, role
 from tests.supervisor.test_staging import acknowledged, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +59,29 @@ def test_a_server_that_runs_is_not_replaced(seeded: Backup) -> None:
     assert (refused.container, refused.code) == ("admit", 1)
     assert "the server on host aim-7 holds" in refused.last_line
     assert "scale its Deployment to 0" in refused.last_line
+
+
+def test_a_run_that_a_trainer_writes_to_is_not_replaced(seeded: Backup) -> None:
+    """It finds its files by their path: it would write into the restored run, and neither could be read."""
+    seeded.copy()
+    restoring = seeded.restoring()
+    for name in ("admit", "restic"):
+        with restoring.started(name) as process:
+            output, _ = process.communicate()
+        assert process.returncode == 0, output
+    with role("hold", seeded.runs) as trainer:
+        run = trainer.await_told("run")
+        own(*seeded.runs.rglob("*"))
+        with restoring.started("restore") as process:
+            late, _ = process.communicate()
+        early = seeded.restore()
+        trainer.write("7")
+        trainer.wait_for(lambda: trainer.told.get("number") == 7)
+    assert (early.container, early.code) == ("admit", 1)
+    assert f"trainers write to 1 runs over the volume ({run})" in early.last_line
+    assert f"trainers write to 1 runs over the volume ({run})" in late
+    assert run in read(seeded.runs)
+    assert not list(seeded.runs.glob(".aim-before-restore-*"))
 
 
 def test_a_server_that_starts_during_a_restore_waits(backup: Backup, store: Path) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import fcntl
 import os
 import re
 import time
 from pathlib import Path
 
 from .. import Refusal
-from ..files import NotPlainError, open_plain
 from ..trash import KINDS
+from ..writers import has_writer
 
 _HASH = re.compile(r"[0-9a-f]{24}")
 _YES, _NO = {"yes", "true", "1"}, {"", "no", "false", "0"}
@@ -63,8 +62,8 @@ class Task:
         return max(file.stat().st_mtime for file in files)
 
     def has_writer(self, run: str) -> bool:
-        """Whether a process has a run open for writing, on whichever node: RocksDB holds a lock as long."""
-        return any(_is_locked(self.repository / kind / "chunks" / run / "LOCK") for kind in KINDS)
+        """Whether a process has a run open for writing."""
+        return has_writer(self.repository, run)
 
 
 def task_of(options: argparse.Namespace) -> Task:
@@ -83,14 +82,3 @@ def task_of(options: argparse.Namespace) -> Task:
     if not (volume / ".aim/VERSION").exists():
         raise Refusal(f"{volume / '.aim'} is no Aim repository: a server makes it when it starts")
     return Task(volume, asked in _YES if asked else options.apply, options.older_than, runs)
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (FileNotFoundError, NotPlainError):
-        return False
-    except OSError:
-        return True
-    return False
