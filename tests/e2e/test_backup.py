@@ -73,8 +73,10 @@ def job_ended(name: str, namespace: str, *, seconds: float = 300) -> tuple[bool,
         return next(iter(reached & {"Complete", "Failed"}), "")
 
     reached = kube.wait_for(ended, seconds=seconds, what=f"the end of {name}")
-    logs = kube.kubectl("logs", "-n", namespace, f"job/{name}", "--all-containers", "--prefix", check=False)
-    return reached == "Complete", logs
+    pods = [each["metadata"]["name"] for each in kube.found("pods", "-n", namespace, "-l", f"job-name={name}")["items"]]
+    options = ["-n", namespace, "--all-containers", "--prefix"]
+    # the last pod of a Job that failed may have begun nothing
+    return reached == "Complete", "".join(kube.kubectl("logs", pod, *options, check=False) for pod in pods)
 
 
 def admitted(name: str, namespace: str) -> bool:
