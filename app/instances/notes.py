@@ -23,7 +23,7 @@ def notes(server: AimServer, instance: Instance) -> Iterator[str]:
     if options.service.exposed:
         yield f"people open the address of Service {server.service.metadata.name}, type {options.service.type}"
     if options.login:
-        yield from _login_notes(server, options)
+        yield from _login_notes(server, options, options.login)
         yield from (f"{needs}: {command}" for command in _wanted(server, options.login))
     if options.ingress and options.ingress.tls_secret and not options.ingress.issuer:
         what = f"tls {options.ingress.tls_secret} --cert=tls.crt --key=tls.key"
@@ -41,15 +41,14 @@ def _closed(options: Server) -> Iterator[str]:
             yield f"the network rules admit no proxy of server.{way}: name its pods in server.{way}.from"
 
 
-def _login_notes(server: AimServer, options: Server) -> Iterator[str]:
-    login = options.login
+def _login_notes(server: AimServer, options: Server, login: LoginOptions) -> Iterator[str]:
     if server.tracking:
         yield f"machines record to {server.tracking_url.replace('://', '://<user>:<token>@')}"
-    if login and options.service.exposed and not login.allow_plain_http:
+    if options.service.exposed and not login.allow_plain_http:
         ends = f"end TLS in front of Service {server.service.metadata.name}"
         remedy = "or write server.login.allowPlainHttp: true in a network that you trust"
         yield f"browsers keep this login over https only: {ends}, {remedy}"
-    if login and login.oidc:
+    if login.oidc:
         urls = server.public_urls or ["https://<host name>/"]
         callbacks = (f"{url.removesuffix('/')}/oauth2/callback" for url in urls)
         yield f"the provider has to know {' and '.join(callbacks)} for {login.oidc.client_id}"

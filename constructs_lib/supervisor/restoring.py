@@ -16,6 +16,7 @@ from .child import command_of
 from .closing import close_runs
 from .finishing import conclude
 from .notes import BACKUP, read_json
+from .patches.rocks import read_all
 from .rows import bring_back
 from .staging import RESTORING, SUMMARY, discard, listed_runs, missing_files
 from .trash import KINDS, put_sequences
@@ -126,8 +127,6 @@ def _replace_run(volume: Path, copy: Path, run: str, made: float) -> None:
 
 
 def _check_whole(copy: Path, run: str) -> None:
-    from .patches.rocks import read_all
-
     stores = [copy / ".aim" / kind / "chunks" / run for kind in KINDS]
     try:
         for store in filter(Path.exists, stores):

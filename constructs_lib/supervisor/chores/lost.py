@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import say
 from ..closing import close_run
+from ..patches.rocks import read_run
 from .task import Task
 
 
@@ -54,8 +55,6 @@ def stale_locks(task: Task) -> list[str]:
 
 
 def _has_ended(repository: Any, run: str) -> bool:
-    from ..patches.rocks import read_run
-
     try:
         with read_run(repository.path, run) as tree:
             return tree.get("end_time") is not None

@@ -23,3 +23,11 @@ def values(carrier: MutableMapping[str, Any], name: bytes) -> list[str]:
         name: in lower case.
     """
     return [value.decode("latin-1").strip() for key, value in carrier.get("headers", ()) if key.lower() == name]
+
+
+async def send_text(send: Send, status: int, text: str) -> None:
+    """Answer with a line of text, in the place of an application."""
+    body = f"{text}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from .asgi import App, Message, Receive, Scope, Send, values
+from .asgi import App, Message, Receive, Scope, Send, send_text, values
 
 MOST_OF_PAGES = 16 * 2**20
 """Bytes: a report has a few MB at most."""
@@ -129,7 +129,4 @@ class _Request:
         self.is_refused = True
         if self._is_answered:
             return
-        body = f"refused: {reason}\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        await send_text(self._send, status, f"refused: {reason}")

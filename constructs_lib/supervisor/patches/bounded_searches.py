@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .asgi import App, Message, Receive, Scope, Send
+from .asgi import App, Message, Receive, Scope, Send, send_text
 
 MOST = 16
 """Of a worker: each is given a turn of some milliseconds after the other, so that more would not end any earlier."""
@@ -42,7 +42,7 @@ class BoundedSearches:
         try:
             await asyncio.wait_for(turns.acquire(), _WAITING_SECONDS)
         except asyncio.TimeoutError:
-            await _refuse(send)
+            await send_text(send, 503, "refused: too many searches at once: try again")
             return
         try:
             await self._search(scope, receive, send)
@@ -65,10 +65,3 @@ class BoundedSearches:
         except Exception:
             if is_read:
                 raise
-
-
-async def _refuse(send: Send) -> None:
-    body = b"refused: too many searches at once: try again\n"
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .asgi import App, Receive, Scope, Send, values
+from .asgi import App, Receive, Scope, Send, send_text, values
 
 _PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^][:/@\s]+)(?::(?P<port>[0-9]{1,5}))?")
@@ -154,7 +154,4 @@ async def _refuse(scope: Scope, send: Send, status: int, text: str) -> None:
         # before it is accepted: uvicorn answers the handshake with 403
         await send({"type": "websocket.close", "code": 1008})
         return
-    body = f"{text}\n".encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send_text(send, status, text)
