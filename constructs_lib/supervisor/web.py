@@ -16,6 +16,7 @@ from typing import Any, Callable
 from . import say
 from .patches.bodies import MOST_OF_PAGES, TOGETHER_OF_PAGES, BoundedBodies
 from .patches.bounded_searches import BoundedSearches
+from .patches.connections import SilentConnections
 from .patches.content import SecurityHeaders
 from .patches.index_readers import IndexDamage
 from .patches.queries import restrict_queries
@@ -112,11 +113,15 @@ def run_server(config: Any, sockets: list[socket.socket], heartbeat: Callable[[]
     """
     import uvicorn
 
+    server = uvicorn.Server(config)
+    silent = SilentConnections(server.server_state.connections, config.timeout_keep_alive)
+
     async def notify() -> None:
         heartbeat()
+        silent.look()
 
     config.callback_notify, config.timeout_notify = notify, 1
     # uvicorn raises the signal again that it has caught, once it has drained
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     gc.enable()
-    asyncio.run(uvicorn.Server(config).serve(sockets=sockets))
+    asyncio.run(server.serve(sockets=sockets))

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.aim_environment import PYTHON, ROOT
 from tests.supervisor.attacks import ATTACKS
-from tests.supervisor.tracking.conftest import HERE, REFUSED, TrackingServer, bare_server, run
+from tests.supervisor.tracking.conftest import HERE, REFUSED, TrackingServer, bare_server, run, serving
 
 
 def outcomes(server: TrackingServer) -> dict[str, bool]:
@@ -200,3 +201,18 @@ _HANDSHAKE = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
+
+
+def test_connections_on_which_nothing_is_asked_are_closed(tmp_path: Path) -> None:
+    """Neither silence nor half of a request keeps one; a WebSocket stays."""
+    command = [PYTHON, "-m", "supervisor", "accept", "--repository", tmp_path / "volume", "--host", "127.0.0.1"]
+    variables = {"PYTHONPATH": str(ROOT / "constructs_lib"), "UVICORN_TIMEOUT_KEEP_ALIVE": "1"}
+    with serving(tmp_path, *command, **variables) as server, contextlib.ExitStack() as connections:
+        opened = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(3)]
+        web_socket, silent, half = map(connections.enter_context, opened)
+        web_socket.sendall(_HANDSHAKE)
+        assert web_socket.recv(4096).startswith(b"HTTP/1.1 101")
+        half.sendall(b"GET /status/ HTTP/1.1\r\nHost: local")
+        assert (silent.recv(1), half.recv(1)) == (b"", b"")
+        web_socket.sendall(b"\x89\x80" + bytes(4))  # a ping
+        assert web_socket.recv(4096) == b"\x8a\x00"
