@@ -190,8 +190,8 @@ def fresh(command: str | None) -> Measured:
                 step += 1
             point = seconds_until(server, lambda: has_point(server, step))
             run, _ = writer.communicate()
-            ended = search("run", f'run.hash == "{json.loads(run)["hash"]}" and run.end_time', "exclude_params=true")
-            end = seconds_until(server, lambda: server.get(f"{ended}&report_progress=false", timeout=60))
+            ended = f'run.hash == "{json.loads(run)["hash"]}" and run.end_time'
+            end = seconds_until(server, lambda: finds(server, "run", ended))
             return {"new run, s": new, "next point, s": point, "end of a run, s": end}
 
 
@@ -207,7 +207,13 @@ def seconds_until(server: Pod, condition: Callable[[], object]) -> float:
 def has_point(server: Pod, step: int) -> bool:
     """Whether a search finds the run that is being recorded, with a point."""
     query = f'run.experiment == "test" and metric.name == "loss" and metric.last_step >= {step}'
-    return bool(server.get(search("metric", query, "p=1", "report_progress=false"), timeout=60))
+    return finds(server, "metric", query)
+
+
+def finds(server: Pod, kind: str, query: str) -> bool:
+    """Whether a search finds anything."""
+    path = search(kind, query, "p=1", "exclude_params=true", "report_progress=false")
+    return bool((server.get(path, timeout=60) or "").strip())
 
 
 def empty(command: str | None) -> Measured:
