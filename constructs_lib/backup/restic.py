@@ -37,7 +37,12 @@ reason=$(run cat config 2>&1 >/dev/null) || run init || {{
 }}
 run unlock
 cd {copy}
-run backup --host {name} --tag {tag} --ignore-inode --ignore-ctime .
+# a copy that lacks a file may be the only one: kept, but neither as the newest nor in the place of a whole one
+run backup --host {name} --tag {tag} --ignore-inode --ignore-ctime . || {{
+    code=$?
+    [ "$code" -ne 3 ] || run tag --host {name} --tag {tag} --set {tag}-incomplete latest
+    exit "$code"
+}}
 # a killed restic leaves a lock, which is stale after half an hour; a copy can be made beside it, but no other forgotten
 waited=0
 while [ -n "$(run --quiet list locks --no-lock)" ] && [ "$waited" -lt 40 ]; do
@@ -46,7 +51,7 @@ while [ -n "$(run --quiet list locks --no-lock)" ] && [ "$waited" -lt 40 ]; do
     run --quiet unlock
     waited=$((waited + 1))
 done
-run forget --host {name} --tag {tag} --group-by host,tags {keep} --prune
+run forget --host {name} --tag {tag} --tag {tag}-incomplete --group-by host,tags {keep} --prune
 # another part of the data each time, so that all of it is read back by and by
 number=$(sed -n 's/.*"number": \\([0-9]*\\).*/\\1/p' {summary})
 run check --read-data-subset "$((number % {parts} + 1))/{parts}"

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import cdk8s
 import pytest
 
+from constructs_lib.backup.restic import TAG
 from constructs_lib.supervisor.notes import LAST_BACKUP, LAST_DRILL, read_json
 from constructs_lib.supervisor.staging import COPY
 from tests.backup.conftest import Backup, make
@@ -22,9 +23,10 @@ from tests.harness.sandbox import own
 from tests.supervisor.processes import client, done
 
 
-def snapshots(backup: Backup) -> int:
-    """How many copies restic lists."""
+def snapshots(backup: Backup, *, tag: str = "") -> int:
+    """How many copies restic lists; with a tag, of that only."""
     command = ["restic", "--repo", str(backup.copies / "aim"), "--no-cache", "--no-lock", "snapshots", "--json"]
+    command += ["--tag", tag] if tag else []
     environment = {"RESTIC_PASSWORD": backup.secrets["backup/password"], "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return len(json.loads(done.stdout))
@@ -145,8 +147,7 @@ def test_no_repository_is_said(backup: Backup) -> None:
 def interrupt(backup: Backup, host: str, line: str) -> None:
     """Kill a copy as soon as restic says something."""
     job = dataclasses.replace(backup.job(), host=host)
-    with job.started("stage") as process:
-        process.communicate(timeout=60)
+    job.run_one("stage")
     with job.started("restic") as process:
         assert process.stdout
         while line not in process.stdout.readline():
@@ -160,3 +161,15 @@ def test_a_killed_copy_does_not_stop_the_next_one(copied: Backup) -> None:
     assert snapshots(copied) == 1
     interrupt(copied, "job-2", "waiting for another restic to end, or for the lock of a killed one")
     assert snapshots(copied) == 2
+
+
+def test_a_copy_without_a_file_that_cannot_be_read_is_not_the_newest(copied: Backup) -> None:
+    """The Job fails, and its copy is kept by itself: it pushes no whole one out, and a restore finds the one before."""
+    assert copied.job().run_one("stage").code == 0
+    manifest = min((copied.runs / COPY / ".aim/seqs/chunks").glob("*/MANIFEST-*"))
+    assert manifest.stat().st_nlink == 1  # the run's own one can be read
+    manifest.write_bytes(manifest.read_bytes() * 2)  # or restic takes it from the copy before
+    manifest.chmod(0)
+    failed = copied.job().run_one("restic")
+    assert (failed.code, "permission denied" in failed.logs) == (3, True), failed.logs
+    assert (snapshots(copied), snapshots(copied, tag=TAG), snapshots(copied, tag=f"{TAG}-incomplete")) == (2, 1, 1)

@@ -106,10 +106,9 @@ def test_a_server_that_starts_during_a_restore_waits(backup: Backup, store: Path
 
 def ended(job: Job, name: str) -> str:
     """Run a container of a Job to its end; what it wrote."""
-    with job.started(name) as process:
-        output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    return output
+    ended = job.run_one(name)
+    assert ended.code == 0, ended.logs
+    return ended.logs
 
 
 def test_a_server_waits_for_no_restore_that_has_failed(seeded: Backup) -> None:

@@ -86,6 +86,12 @@ class Job:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="job-")))
             yield stack.enter_context(self._started(container, self._sources(scratch), scratch))
 
+    def run_one(self, name: str) -> Ended:
+        """Run one container alone to its end."""
+        with self.started(name) as process:
+            logs, _ = process.communicate(timeout=120)
+        return Ended(container=name, code=process.returncode, logs=logs)
+
     @property
     def _pod(self) -> Manifest:
         (workload,) = [m for m in self.manifests if m["kind"] == self.kind and self.name in m["metadata"].values()]
