@@ -82,3 +82,7 @@ def main() -> None:
     now, before = (statistics.median(each) for each in measured.values())
     print(f"\nrestart, idle, {ROUNDS} turns                   now   former    now / former")
     print(f"requests fail after kubectl delete, s {now:8.2f} {before:8.2f} {now / before:10.2f} (wanted: 0.60)")
+
+
+if __name__ == "__main__":
+    main()
