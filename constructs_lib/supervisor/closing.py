@@ -38,9 +38,9 @@ def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -
     """
     try:
         tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
-        if tree.get("end_time") is None:
+        torn = _remove_torn(repository, run)
+        if tree.get("end_time") is None:  # last: a run that has ended is not looked at again
             tree["end_time"] = ended
-        torn = _remove_torn(repository.request_tree("seqs", run, read_only=False), run)
     except Exception as error:  # noqa: BLE001  # one damaged run is no reason to restore none
         say(f"cannot close run {run}: {type(error).__name__}: {error}")
         return False
@@ -49,8 +49,11 @@ def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -
     return True
 
 
-def _remove_torn(sequences: Any, run: str) -> int:
+def _remove_torn(repository: Any, run: str) -> int:
     """Remove points without a step, which Aim writes last: it would take all later ones for their neighbours'."""
+    if not Path(repository.path, "seqs/chunks", run).exists():  # Aim would make it, and the report miss it no more
+        return 0
+    sequences = repository.request_tree("seqs", run, read_only=False)
     contexts, torn = sequences.subtree(("seqs", "v2", "chunks", run)), 0
     for context in [*contexts.keys()]:
         for name in [*contexts.subtree(context).keys()]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import shutil
 import sqlite3
@@ -69,18 +70,17 @@ def put(volume: Path, run: str) -> list[int]:
         run: hash of the run.
 
     Raises:
-        OSError: the trash cannot be written, as on a full volume; the run is where it was.
+        OSError, sqlite3.Error, Refusal: the trash cannot be written, as on a full volume; the run is where it was.
     """
     repository, now = volume / ".aim", time.time()
-    entry = volume / TRASH / f"{now:.3f}-{run}"
-    entry.mkdir(parents=True)
-    rows = _copy_rows(repository / _ROWS, entry / _ROWS, run)
-    name = str(rows[0][1]) if rows else ""
-    note = {"run": run, "deleted": now, "name": name}
-    (entry / _NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
-    for kind in reversed(KINDS):
-        with contextlib.suppress(FileNotFoundError):
-            (repository / kind / "chunks" / run).rename(entry / kind)
+    with _entry(volume, run, now) as entry:
+        rows = _copy_rows(repository / _ROWS, entry / _ROWS, run)
+        name = str(rows[0][1]) if rows else ""
+        note = {"run": run, "deleted": now, "name": name}
+        (entry / _NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+        for kind in reversed(KINDS):
+            with contextlib.suppress(FileNotFoundError):
+                _move(repository / kind / "chunks" / run, entry / kind)
     for leftover in ("meta/progress", "seqs/progress", "meta/locks", "seqs/locks"):
         (repository / leftover / run).unlink(missing_ok=True)
     (repository / "locks" / f"{run}.softlock").unlink(missing_ok=True)
@@ -89,9 +89,31 @@ def put(volume: Path, run: str) -> list[int]:
 
 def put_sequences(volume: Path, sequences: Path) -> None:
     """Move a folder of sequences without parameters to the trash; its name is the hash of a run."""
-    entry = volume / TRASH / f"{time.time():.3f}-{sequences.name}"
+    with _entry(volume, sequences.name, time.time()) as entry:
+        _move(sequences, entry / "seqs")
+
+
+@contextlib.contextmanager
+def _entry(volume: Path, run: str, now: float) -> Iterator[Path]:
+    """A new folder in the trash; none is left where nothing could be moved to it, as no run was deleted then."""
+    entry = volume / TRASH / f"{now:.3f}-{run}"
     entry.mkdir(parents=True)
-    sequences.rename(entry / "seqs")
+    try:
+        yield entry
+    except BaseException:
+        if not any((entry / kind).exists() for kind in KINDS):
+            shutil.rmtree(entry, ignore_errors=True)
+        raise
+
+
+def _move(store: Path, to: Path) -> None:
+    try:
+        store.rename(to)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        remedy = f"let no volume be mounted at {TRASH}"
+        raise Refusal(f"{to} is on another file system than {store}: {remedy}") from None
 
 
 def _copy_rows(living: Path, to: Path, run: str) -> list[tuple[int, str]]:
@@ -140,7 +162,7 @@ def take_back(volume: Path, run: str) -> Entry:
         bring_back(entry.path / _ROWS, repository / _ROWS, run)
     for kind in KINDS:
         with contextlib.suppress(FileNotFoundError):
-            (entry.path / kind).rename(repository / kind / "chunks" / run)
+            _move(entry.path / kind, repository / kind / "chunks" / run)
     remove(entry)
     return entry
 

@@ -10,7 +10,16 @@ from typing import Any
 import cdk8s
 import pytest
 
-from constructs_lib import AimBackup, AimRestore, BackupOptions, BackupTarget, BackupVolume, ExistingClaim, KeyRef
+from constructs_lib import (
+    AimBackup,
+    AimRestore,
+    BackupOptions,
+    BackupTarget,
+    BackupVolume,
+    ExistingClaim,
+    KeyRef,
+    Retention,
+)
 from tests.harness.building import dynamic
 from tests.harness.jobs import Ended, Job
 from tests.harness.manifest_rules import Manifest
@@ -18,6 +27,7 @@ from tests.harness.sandbox import own, skip
 from tests.supervisor.processes import recorded
 
 PASSWORD = KeyRef(name="backup", key="password")
+BY_DEFAULT = Retention()
 TO_CLAIM = BackupVolume(volume=ExistingClaim(name="copies"))
 
 
@@ -64,9 +74,11 @@ class Backup:
         return self.job("aim-restore-", kind="Job", chart=chart)
 
 
-def make(chart: cdk8s.Chart, *, target: BackupTarget = TO_CLAIM, percent: int = 100) -> AimBackup:
+def make(
+    chart: cdk8s.Chart, *, target: BackupTarget = TO_CLAIM, percent: int = 100, keep: Retention = BY_DEFAULT
+) -> AimBackup:
     """A backup of a dynamic volume; everything is read back each time, unless it is said otherwise."""
-    options = BackupOptions(password=PASSWORD, check_percent=percent)
+    options = BackupOptions(password=PASSWORD, check_percent=percent, keep=keep)
     return AimBackup(chart, "backup", storage=dynamic(chart), target=target, options=options)
 
 

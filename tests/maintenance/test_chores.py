@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import sqlite3
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from constructs_lib.supervisor.trash import TRASH
-from tests.backup.test_restoring import delete, describe, details
+from tests.backup.test_restoring import delete, describe, details, unlist
 from tests.harness.sandbox import Pod, assert_all_there, own, running, wait_for
+from tests.maintenance import test_trash
 from tests.maintenance.conftest import SERVER, Chores
 from tests.supervisor.processes import client, done, indexed, role
 from tests.supervisor.test_staging import read
@@ -75,6 +77,23 @@ def test_a_run_with_a_writer_is_left_alone(chores: Chores) -> None:
         assert (chores.repository / f"locks/{run}.softlock").exists()
 
 
+def test_a_run_that_cannot_be_closed_stays_in_progress(chores: Chores) -> None:
+    """Without its mark, or with an end, neither the server nor the next chore would look at it again."""
+    run = held_run(chores.runs)
+    sequences = chores.repository / "seqs/chunks" / run
+    sequences.mkdir(exist_ok=True)
+    (sequences / "CURRENT").write_text("MANIFEST-of-another", encoding="utf-8")
+    own(*chores.runs.rglob("*"))
+    failed = chores.do("close", apply=True, older_than=0)
+    assert f"cannot close run {run}" in failed.logs, failed.logs
+    assert "0 runs without a writer are closed" in failed.last_line
+    assert (chores.repository / "meta/progress" / run).exists()
+    shutil.rmtree(sequences)
+    assert not read(chores.runs)[run]["ended"]
+    assert "1 runs without a writer are closed" in chores.do("close", apply=True, older_than=0).last_line
+    assert not (chores.repository / "meta/progress" / run).exists()
+
+
 @pytest.mark.parametrize("kind", ["meta", "seqs"])
 def test_a_damaged_run_fails_the_report(chores: Chores, kind: str) -> None:
     """The Job fails and names the run; runs of which all bytes can be read do not."""
@@ -90,6 +109,24 @@ def test_a_damaged_run_fails_the_report(chores: Chores, kind: str) -> None:
     assert "make restore RUN=" in damaged.last_line
 
 
+def test_the_report_names_whatever_is_to_be_done(chores: Chores) -> None:
+    """A run without a writer and its lock, one in no database, one in the trash, and what is left of one."""
+    deleted, unlisted, _ = sorted(read(chores.runs))
+    lost = held_run(chores.runs)
+    test_trash.delete(chores.runs, deleted)
+    unlist(chores.runs, unlisted)
+    for check_in in (chores.repository / "check_ins").glob(f"{deleted}-*"):
+        check_in.unlink()
+    (chores.repository / "seqs/chunks" / ("f" * 24)).mkdir()
+    own(*chores.runs.rglob("*"))
+    report = chores.do("report", older_than=0)
+    found = "1 without a writer, 1 stale locks, 1 leftovers, 1 in the trash, 1 in no database"
+    assert report.last_line == f"aim-supervisor: 0 of 3 runs are damaged; {found}", report.logs
+    for line in (f"run {lost} has no end", f"run {lost} has a stale lock", f"run {unlisted} is in no database"):
+        assert line in report.logs
+    assert "0 of 1 runs are damaged; 0 without a writer, 0 stale" in chores.do("report", run=unlisted).last_line
+
+
 def test_a_run_without_its_sequences_fails_the_report(chores: Chores) -> None:
     """All that is there can be read; its parameters name metrics whose points are gone."""
     (folder,) = list((chores.repository / "seqs/chunks").iterdir())[:1]
@@ -97,6 +134,16 @@ def test_a_run_without_its_sequences_fails_the_report(chores: Chores) -> None:
     damaged = chores.do("report")
     assert damaged.code == 1
     assert f"run {folder.name} is damaged: its sequences are gone" in damaged.logs
+
+
+def test_a_run_that_comes_back_without_its_sequences_fails_the_report_as_before(chores: Chores) -> None:
+    """Nothing makes them anew, with nothing in them: the report would tell no more that points are lost."""
+    run = min(read(chores.runs))
+    shutil.rmtree(chores.repository / "seqs/chunks" / run)
+    test_trash.delete(chores.runs, run)
+    own(*chores.runs.rglob("*"))
+    assert chores.do("undelete", apply=True, run=run).code == 0
+    assert f"run {run} is damaged: its sequences are gone" in chores.do("report").logs
 
 
 def delete_as_aim_does(volume: Path, run: str) -> None:
@@ -188,8 +235,26 @@ def test_metrics_of_a_former_aim_are_recomputed(chores: Chores) -> None:
     assert "dry run: 4 of 4 runs have metrics in a former form" in dry.last_line, dry.logs
     updated = chores.do("recompute", apply=True, run=min(expected))
     assert updated.last_line.startswith("aim-supervisor: 1 of 4 runs have metrics in a former form"), updated.logs
+    assert "no server runs: the next one indexes them" in updated.logs
     assert "dry run: 3 of 4" in chores.do("recompute").last_line
     assert tell(chores.runs) == expected
+
+
+def test_metrics_of_a_run_that_cannot_be_recomputed_are_said_and_those_of_others_are(chores: Chores) -> None:
+    """One has a writer, which goes on; one is damaged, so that the Job fails."""
+    shutil.rmtree(chores.repository)
+    written, damaged, *_ = sorted(unpack("3.17.5", chores.runs))
+    done("prepare", chores.runs)
+    (chores.repository / "meta/chunks" / damaged / "CURRENT").write_text("MANIFEST-of-another", encoding="utf-8")
+    own(*chores.runs.rglob("*"))
+    with (chores.repository / "meta/chunks" / written / "LOCK").open("r+") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # as RocksDB does
+        updated = chores.do("recompute", apply=True)
+    assert updated.code == 1
+    assert f"run {written} has a writer: left alone" in updated.logs
+    assert f"run {damaged} cannot be updated" in updated.logs
+    assert "2 of 4 runs have metrics in a former form, and are updated; 1 cannot be read" in updated.last_line
+    assert "dry run: 1 of 4" in chores.do("recompute", run=written).last_line
 
 
 def test_a_deleted_run_comes_back_from_the_trash(chores: Chores) -> None:
@@ -215,6 +280,30 @@ def test_a_deleted_run_comes_back_from_the_trash(chores: Chores) -> None:
     again = chores.do("undelete", run=run, apply=True)
     assert again.code == 1
     assert "the trash has no run" in again.last_line
+
+
+def test_a_run_whose_deletion_fails_is_found_as_before(chores: Chores) -> None:
+    """Such as by a full volume; it is gone from the index by then, and searches would never find it again."""
+    run, *_ = sorted(read(chores.runs))
+    (chores.runs / TRASH).touch()
+    with running(SERVER, chores.runs) as server:
+        server.await_ready()
+        wait_for(lambda: len(indexed(chores.runs)) == 3, seconds=60, still=server)
+        with pytest.raises(AssertionError):
+            delete(server, run)
+        wait_for(lambda: len(indexed(chores.runs)) == 3, seconds=60, still=server)
+    assert run in read(chores.runs)
+
+
+def test_a_run_that_was_deleted_while_it_was_written_is_closed_when_it_comes_back(chores: Chores) -> None:
+    """Its mark of progress is gone with it, and its writer has failed: it would be active for ever."""
+    run = held_run(chores.runs)
+    test_trash.delete(chores.runs, run)
+    own(*chores.runs.rglob("*"))
+    assert not [*chores.repository.glob(f"locks/{run}*"), *chores.repository.glob(f"meta/*/{run}")]
+    brought = chores.do("undelete", apply=True, run=run)
+    assert brought.code == 0, brought.logs
+    assert read(chores.runs)[run]["ended"]
 
 
 def test_a_new_run_has_no_tags_of_a_deleted_one(chores: Chores) -> None:
@@ -253,10 +342,11 @@ def test_the_trash_is_emptied_of_what_is_old(chores: Chores) -> None:
     assert not list((chores.runs / TRASH).iterdir())
 
 
+@pytest.mark.parametrize("apply", [True, False])
 @pytest.mark.parametrize(("run", "reason"), [("../..", "is no hash of a run"), ("a" * 24, "the trash has no run")])
-def test_a_run_that_cannot_be_is_refused(chores: Chores, run: str, reason: str) -> None:
-    """The exit code is 1, and the last line, which is the message of the container, says why."""
-    refused = chores.do("undelete", run=run, apply=True)
+def test_a_run_that_cannot_be_is_refused(chores: Chores, *, run: str, reason: str, apply: bool) -> None:
+    """The exit code is 1, and the last line, which is the message of the container, says why; also of a dry run."""
+    refused = chores.do("undelete", run=run, apply=apply)
     assert refused.code == 1
     assert reason in refused.last_line
 

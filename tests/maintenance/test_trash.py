@@ -6,17 +6,19 @@ import contextlib
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from constructs_lib.supervisor import trash
+from constructs_lib.supervisor import Refusal, trash
 from constructs_lib.supervisor.chores.leftovers import leftovers, remove
 from constructs_lib.supervisor.chores.task import Task
 from constructs_lib.supervisor.rows import bring_back
 from constructs_lib.supervisor.trash import TRASH
 from tests.backup.test_restoring import describe, details
+from tests.harness.sandbox import disk, fill
 from tests.supervisor.test_staging import read
 
 
@@ -133,3 +135,79 @@ def test_a_run_that_comes_back_while_leftovers_are_removed_keeps_its_sequences(r
     remove(task, found)
     assert read(runs)[run]["points"] == 20
     assert not leftovers(task)
+
+
+def test_a_run_that_is_in_the_repository_again_is_not_overwritten(runs: Path) -> None:
+    """A restore of a backup has brought it back; sequences of both would be one run, and neither of them."""
+    run = min(read(runs))
+    sequences, kept = runs / ".aim/seqs/chunks" / run, runs / "kept"
+    shutil.copytree(runs / ".aim/meta/chunks" / run, kept)
+    delete(runs, run)
+    kept.rename(runs / ".aim/meta/chunks" / run)
+    with pytest.raises(Refusal, match="nothing is overwritten"):
+        trash.take_back(runs, run)
+    assert not sequences.exists()
+    assert [each.run for each in trash.entries(runs)] == [run]
+
+
+def test_a_run_stays_where_it_is_if_the_trash_is_another_disk(runs: Path) -> None:
+    """A store is renamed, which goes within one only; the trash lists no deletion that was none."""
+    run = min(read(runs))
+    before = details(runs, run)
+    (runs / TRASH).mkdir()
+    with disk(runs / TRASH, "1m"):
+        with pytest.raises(Refusal, match="is on another file system"):
+            trash.put(runs, run)
+        with pytest.raises(Refusal, match="is on another file system"):
+            trash.put_sequences(runs, runs / ".aim/seqs/chunks" / run)
+        assert trash.entries(runs) == []
+    assert details(runs, run) == before
+
+
+@pytest.fixture
+def full(tmp_path: Path, store: Path) -> Iterator[Path]:
+    """A copy of the repository on a disk that has no room."""
+    (tmp_path / "disk").mkdir()
+    with disk(tmp_path / "disk", "16m"):
+        yield shutil.copytree(store, tmp_path / "disk/runs")
+
+
+def test_a_run_stays_where_it_is_if_the_disk_is_full(full: Path) -> None:
+    """Its rows cannot be copied, so that nothing of it is moved, and the trash has no half of it."""
+    run = min(read(full))
+    before = details(full, run)
+    fill(full / "filler")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        trash.put(full, run)
+    assert trash.entries(full) == []
+    (full / "filler").unlink()
+    assert details(full, run) == before
+
+
+def test_a_run_stays_in_the_trash_if_the_disk_is_full(full: Path) -> None:
+    """Its row cannot be written; it comes back, whole, when there is room."""
+    run = min(read(full))
+    before = details(full, run)
+    delete(full, run)
+    fill(full / "filler")
+    with pytest.raises(Refusal, match="full"):
+        trash.take_back(full, run)
+    (full / "filler").unlink()
+    assert [each.run for each in trash.entries(full)] == [run]
+    trash.take_back(full, run)
+    assert details(full, run) == before
+
+
+def test_leftovers_of_every_kind_are_found_and_nothing_of_anybody_else_s(runs: Path) -> None:
+    """Nor what is young: a trainer that begins a run makes its parameters last. Aim's lock for creating runs stays."""
+    repository, gone, run = runs / ".aim", "f" * 24, min(read(runs))
+    (repository / "seqs/chunks" / gone).mkdir()
+    files = ["meta/progress/{}", "check_ins/{}-0001-starting-0-0", "locks/{}.softlock"]
+    others = [*(each.format(run) for each in files), "locks/structured_db_lock"]
+    for file in (*(each.format(gone) for each in files), *others):
+        (repository / file).touch()
+    found = leftovers(Task(runs, apply=False, older_than=-1, runs=()))
+    assert {str(path.relative_to(repository)) for path in found} == {
+        each.format(gone) for each in (*files, "seqs/chunks/{}")
+    }
+    assert not leftovers(Task(runs, apply=False, older_than=3600, runs=()))

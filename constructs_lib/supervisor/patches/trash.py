@@ -29,6 +29,7 @@ def _delete(repo: Any, run: str) -> None:
 
     index = repo._get_index_container("meta", timeout=0).tree()
     del index.subtree(("meta", "chunks"))[run]
+    del index.subtree("index_cache")[run]  # the indexer sees then that it has to index the run again, if it stays
     for number in trash.put(Path(repo.path).parent, run):
         for table in _ROWS:
             repo.structured_db._session.execute(text(f"DELETE FROM {table} WHERE run_id = :number"), {"number": number})
