@@ -269,6 +269,19 @@ def test_a_run_that_the_database_has_lost_comes_back_without_a_row(seeded: Backu
     assert (seeded.runs / ".aim/meta/chunks" / run / "CURRENT").exists()
 
 
+def test_a_run_that_comes_back_knows_where_its_artifacts_are(seeded: Backup) -> None:
+    """Their files are beside the repository, where neither a deletion nor a restore touches them; no copy has them."""
+    run = min(read(seeded.runs))
+    done("artifact", seeded.runs, "--run", run)
+    own(*seeded.runs.rglob("*"))
+    before = done("artifacts", seeded.runs, "--run", run)["artifacts"]
+    assert seeded.copy().code == 0
+    lose(seeded.runs, run)
+    assert seeded.restore(run=run).code == 0
+    assert done("artifacts", seeded.runs, "--run", run)["artifacts"] == before
+    assert [Path(uri.removeprefix("file://")).is_file() for uri in before] == [True]
+
+
 def unlist(volume: Path, run: str) -> None:
     """Remove the row of a run."""
     with contextlib.closing(sqlite3.connect(volume / ".aim/run_metadata.sqlite")) as database:

@@ -220,6 +220,24 @@ def run_name(options: argparse.Namespace) -> None:
     run.close()
 
 
+def run_artifact(options: argparse.Namespace) -> None:
+    """Log a file as an artifact of a run, to a folder of the volume."""
+    import aim
+
+    run = aim.Run(options.run, repo=str(options.volume), log_system_params=False)
+    run.set_artifacts_uri(f"file://{options.volume}/artifacts")
+    run.log_artifact(__file__, name="code", block=True)
+    run.close()
+
+
+def run_artifacts(options: argparse.Namespace) -> None:
+    """Tell where the artifacts of a run are."""
+    import aim
+
+    run = aim.Run(options.run, repo=str(options.volume), read_only=True)
+    tell(artifacts=[artifact.uri for artifact in run.artifacts.values()])
+
+
 def run_values(options: argparse.Namespace) -> None:
     """Tell the points of a run, as Aim pairs steps and values."""
     import aim
