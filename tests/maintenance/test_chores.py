@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from constructs_lib.supervisor.chores.task import Task
 from constructs_lib.supervisor.trash import TRASH
 from tests.backup.test_restoring import delete, describe, details, unlist
 from tests.harness.sandbox import Pod, assert_all_there, own, running, wait_for
@@ -54,6 +55,28 @@ def test_a_run_without_a_writer_is_closed(chores: Chores) -> None:
     assert closed.last_line == "aim-supervisor: 1 runs without a writer are closed, 1 stale locks of runs are removed"
     assert read(chores.runs)[run]["ended"]
     assert not lock.exists()
+
+
+def end_time(volume: Path, run: str) -> float:
+    """When a run has ended, in seconds since the epoch."""
+    return float(done("end_time", volume, "--run", run)["end_time"])
+
+
+def test_a_run_is_said_to_have_ended_when_it_was_written_last(chores: Chores) -> None:
+    """Its duration would grow by all the time that nobody has looked; and that of one which says its end stays."""
+    ended, run = min(read(chores.runs)), held_run(chores.runs)
+    changed, said = written_last(chores.runs, run), end_time(chores.runs, ended)
+    assert chores.do("close", apply=True, older_than=0).code == 0
+    assert end_time(chores.runs, run) == pytest.approx(changed)
+    test_trash.delete(chores.runs, ended)
+    own(*chores.runs.rglob("*"))
+    assert chores.do("undelete", apply=True, run=ended).code == 0
+    assert end_time(chores.runs, ended) == said
+
+
+def written_last(volume: Path, run: str) -> float:
+    """When a run was written last."""
+    return Task(volume, apply=False, older_than=0, runs=()).changed(run)
 
 
 def test_only_the_run_that_is_named_is_closed(chores: Chores) -> None:

@@ -220,6 +220,13 @@ def run_name(options: argparse.Namespace) -> None:
     run.close()
 
 
+def run_end_time(options: argparse.Namespace) -> None:
+    """Tell when a run has ended, in seconds since the epoch."""
+    import aim
+
+    tell(end_time=aim.Run(options.run, repo=str(options.volume), read_only=True).end_time)
+
+
 def run_artifact(options: argparse.Namespace) -> None:
     """Log a file as an artifact of a run, to a folder of the volume."""
     import aim
