@@ -102,7 +102,10 @@ def _entry(volume: Path, run: str, now: float) -> Iterator[Path]:
         yield entry
     except BaseException:
         if not any((entry / kind).exists() for kind in KINDS):
-            shutil.rmtree(entry, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                for file in entry.iterdir():
+                    file.unlink()
+                entry.rmdir()  # which deletes no store
         raise
 
 
