@@ -136,5 +136,5 @@ def test_the_names_of_a_backup(chart: cdk8s.Chart) -> None:
     assert [job["metadata"]["name"] for job in jobs] == ["aim-backup", "aim-drill"]
     assert BACKUP == ".aim-backup"
     script = jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["initContainers"][1]["command"][2]
-    commands = "\n".join(line for line in script.splitlines() if not line.startswith("#"))
-    assert "cd /aim/.aim-backup/copy\nrun backup --host aim --tag aim --ignore-inode --ignore-ctime . || {\n" in commands
+    done = "\n".join(line for line in script.splitlines() if not line.startswith("#"))
+    assert "cd /aim/.aim-backup/copy\nrun backup --host aim --tag aim --ignore-inode --ignore-ctime . || {\n" in done
