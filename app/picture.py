@@ -31,7 +31,7 @@ _COLUMNS = (
 _COLORS = {"Deployment": "#1f6feb", "CronJob": "#1f6feb", "Service": "#2da44e", "Ingress": "#2da44e"}
 _COLORS |= {"HTTPRoute": "#2da44e", "NetworkPolicy": "#cf222e", "NFS export": "#57606a", "Secret": "#9a6700"}
 _STORES = "#8250df"
-_WIDTH, _GAP, _LINE, _MARGIN = 190, 56, 15, 24
+_WIDTH, _GAP, _LINE, _MARGIN = 224, 56, 15, 24
 
 _REFERENCES = {
     "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),

@@ -14,7 +14,6 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from constructs_lib.pods.supervisor_configmap import SUPERVISOR_VERSION
 from tests.harness.building import aim_server, dynamic
-from tests.harness.manifest_rules import pod_template
 from tests.harness.sandbox import own
 
 # what runs on a cluster runs by `make e2e` only: nobody means their cluster by a bare `pytest`
@@ -69,12 +68,9 @@ def written(chart: cdk8s.Chart) -> str:
 
 
 def shortened(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest with one file for all those of the supervisor."""
+    """A manifest with one file for all those of a folder of the supervisor."""
     if manifest["kind"] == "ConfigMap" and "__init__.py" in manifest["data"]:
         return {**manifest, "data": {"__init__.py": "(and all other files, as in dist)"}}
-    for volume in (pod_template(manifest) or {"spec": {}})["spec"].get("volumes", []):
-        if volume["name"] == "supervisor":
-            volume["configMap"]["items"] = [{"key": "__init__.py", "path": "__init__.py"}]
     return manifest
 
 

@@ -1,8 +1,9 @@
-"""Brings the supervisor into a pod: a ConfigMap carries it, or the image has it."""
+"""Brings the supervisor into a pod: ConfigMaps carry it, or the image has it."""
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Literal
 
 import cdk8s
@@ -19,14 +20,11 @@ _FILES = texts()
 SUPERVISOR_VERSION = version_of(_FILES)
 """Hash of the supervisor's files."""
 
-_KEYS = {path.replace("/", "."): path for path in _FILES}
-"""Keys of the ConfigMap, which may have no slash in them, and the files that they are mounted as."""
+_FOLDERS = sorted({PurePosixPath(file).parent.as_posix() for file in _FILES})
+"""Folders of the package, below it: `.` is its own, and comes first.
 
-
-@functools.cache
-def _items() -> dict[str, kplus.PathMapping]:
-    return {key: kplus.PathMapping(path=path) for key, path in _KEYS.items()}
-
+Each has a ConfigMap, as `kubectl apply` keeps a copy of an object in an annotation, which has 256 KiB at most.
+"""
 
 SupervisorSource = Literal["ConfigMap", "Image"]
 """Where the pod has the supervisor from.
@@ -39,50 +37,73 @@ another version than that of the manifests refuses to start.
 class Supervisor(Construct):
     """The package `supervisor`, for the containers with Aim in them.
 
-    The ConfigMap is immutable, and its name ends with a hash of its content: the one exception from names without
+    Its ConfigMaps are immutable, and their names end with a hash of the package: the one exception from names without
     hashes. A mutable one of a fixed name lets `kubectl rollout undo` run the old template with the new supervisor, and
     a container that restarts in an old pod take new files beside the old ones.
 
     Attributes:
-        config_map: the ConfigMap; None where the image brings the supervisor.
+        config_maps: one for each folder of the package; none where the image brings the supervisor.
         options: what the supervisor's command says about where it comes from.
     """
 
-    config_map: kplus.ConfigMap | None
+    config_maps: tuple[kplus.ConfigMap, ...]
     options: tuple[str, ...]
 
     def __init__(
-        self, scope: Construct, id: str, *, source: SupervisorSource, metadata: cdk8s.ApiObjectMetadata
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        source: SupervisorSource,
+        prefix: str,
+        metadata: Callable[[str], cdk8s.ApiObjectMetadata],
     ) -> None:
-        """Make the ConfigMap, unless the image brings the supervisor.
+        """Make the ConfigMaps, unless the image brings the supervisor.
 
         Args:
             scope: the server.
             id: of this construct.
             source: where the pod has the supervisor from.
-            metadata: of the ConfigMap, with its name: see `config_map_name`.
+            prefix: beginning of the ConfigMaps' names: see `config_map_names`.
+            metadata: makes that of a ConfigMap of a name.
         """
         super().__init__(scope, id)
-        self.config_map = self._volume = None
-        if source == "Image":
-            # one word: some hashes alone, such as 12e3, are numbers to a reader of YAML
-            self.options = (f"--supervisor-version={SUPERVISOR_VERSION}",)
-            return
-        self.options = ()
-        data = {key: _FILES[path] for key, path in _KEYS.items()}
-        self.config_map = kplus.ConfigMap(self, "ConfigMap", metadata=metadata, data=data, immutable=True)
-        self._volume = kplus.Volume.from_config_map(self, "Volume", self.config_map, name="supervisor", items=_items())
+        # one word: some hashes alone, such as 12e3, are numbers to a reader of YAML
+        self.options = (f"--supervisor-version={SUPERVISOR_VERSION}",) if source == "Image" else ()
+        names = {} if source == "Image" else config_map_names(prefix)
+        made = {folder: self._carry(folder, metadata(name)) for folder, name in names.items()}
+        self.config_maps = tuple(made.values())
+        self._volumes = {folder: self._volume(folder, config_map) for folder, config_map in made.items()}
+
+    def _carry(self, folder: str, metadata: cdk8s.ApiObjectMetadata) -> kplus.ConfigMap:
+        return kplus.ConfigMap(self, _name("files", folder), metadata=metadata, data=_files(folder), immutable=True)
+
+    def _volume(self, folder: str, config_map: kplus.ConfigMap) -> kplus.Volume:
+        name = _name("supervisor", folder)
+        return kplus.Volume.from_config_map(self, f"volume-{name}", config_map, name=name)
 
     def mount_in(self, container: kplus.Container) -> None:
-        """Mount the ConfigMap in a container, where there is one.
+        """Mount the ConfigMaps in a container, where there are some.
+
+        The kubelet makes the mount points of those that are mounted in another one (`MakeNestedMountpoints`).
 
         Args:
             container: of a pod in the same namespace.
         """
-        if self._volume:
-            container.mount(f"{WORKING_DIR}/supervisor", self._volume, read_only=True)
+        for folder, volume in self._volumes.items():
+            container.mount(PurePosixPath(WORKING_DIR, "supervisor", folder).as_posix(), volume, read_only=True)
 
 
-def config_map_name(prefix: str) -> str:
-    """Name of the ConfigMap: another content has another name."""
-    return f"{prefix}-{SUPERVISOR_VERSION}"
+def config_map_names(prefix: str) -> dict[str, str]:
+    """Names of the ConfigMaps, by the folders that they carry: another content has other names."""
+    return {folder: f"{_name(prefix, folder)}-{SUPERVISOR_VERSION}" for folder in _FOLDERS}
+
+
+def _name(prefix: str, folder: str) -> str:
+    return prefix if folder == "." else f"{prefix}-{folder}"
+
+
+def _files(folder: str) -> dict[str, str]:
+    """Texts of the files in one folder, by their names."""
+    paths = {PurePosixPath(file): text for file, text in _FILES.items()}
+    return {path.name: text for path, text in paths.items() if path.parent.as_posix() == folder}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cdk8s
@@ -13,7 +13,7 @@ from constructs_lib.kubernetes.names import check_instance_name
 from constructs_lib.pods.aim_containers import Role
 from constructs_lib.pods.image import ImageOptions, check_image_options
 from constructs_lib.pods.pod_options import for_aim
-from constructs_lib.pods.supervisor_configmap import config_map_name
+from constructs_lib.pods.supervisor_configmap import config_map_names
 from constructs_lib.registry import Entry
 from constructs_lib.server.dashboard import dashboard_name
 from constructs_lib.server.metrics import METRICS
@@ -39,7 +39,7 @@ class Plan:
     options: ServerOptions
     deployment: str
     service: str
-    config_map: str
+    supervisor: str
     login_files: str
     service_hosts: tuple[str, ...]
     role: Role
@@ -57,7 +57,7 @@ def resolve(
     _check_options(options)
     options = for_aim(options)
     deployment, service = options.deployment_name or name, options.service.name or name
-    config_map = config_map_name(options.supervisor_name or f"{name}-supervisor")
+    supervisor = options.supervisor_name or f"{name}-supervisor"
     hosts = service_hosts(service, storage.namespace)
     login = options.login and login_files(options.login)
     files = login_config_map_name(name, options.login) if options.login and login else ""
@@ -69,7 +69,7 @@ def resolve(
         options=options,
         deployment=deployment,
         service=service,
-        config_map=config_map,
+        supervisor=supervisor,
         login_files=files,
         service_hosts=tuple(hosts),
         role=_role(options, hosts),
@@ -79,8 +79,8 @@ def resolve(
             Entry(kind="Deployment", place=storage.place, name=deployment, option="deployment_name"),
             Entry(kind="NetworkPolicy", place=storage.place, name=deployment, option="deployment_name"),
             Entry(kind="Service", place=storage.place, name=service, option="service.name"),
-            Entry(kind="ConfigMap", place=storage.place, name=config_map, option="supervisor_name"),
-            *(Entry(kind="ConfigMap", place=storage.place, name=each, option="name") for each in others),
+            *_config_maps(storage, config_map_names(supervisor).values(), option="supervisor_name"),
+            *_config_maps(storage, others, option="name"),
         ),
     )
 
@@ -118,6 +118,10 @@ def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
         arguments=("--workers", str(options.workers), *hosts),
         loopback=options.login is not None,
     )
+
+
+def _config_maps(storage: AimStorage, names: Iterable[str], *, option: str) -> list[Entry]:
+    return [Entry(kind="ConfigMap", place=storage.place, name=name, option=option) for name in names]
 
 
 def _stores(storage: AimStorage) -> list[Entry]:

@@ -115,8 +115,9 @@ class AimServer(Construct):
         take(scope, plan.entries, owner=self)
         self.name, self.storage, self._plan = plan.name, storage, plan
         # before the Deployment: kubectl applies in the order of the file
-        metadata = self._metadata(plan.config_map)
-        self.supervisor = Supervisor(self, "Supervisor", source=options.supervisor, metadata=metadata)
+        self.supervisor = Supervisor(
+            self, "Supervisor", source=options.supervisor, prefix=plan.supervisor, metadata=self._metadata
+        )
         self.login = self._make_login()
         self._metrics: Metrics | None = None
         self._make_pod()

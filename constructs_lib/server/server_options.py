@@ -16,7 +16,7 @@ from constructs_lib.options import Port, check_declared
 from constructs_lib.pods.environment import EnvVar, check_environment
 from constructs_lib.pods.pod_options import PodOptions
 from constructs_lib.pods.resources import Resources
-from constructs_lib.pods.supervisor_configmap import SupervisorSource, config_map_name
+from constructs_lib.pods.supervisor_configmap import SupervisorSource, config_map_names
 from constructs_lib.server.metrics import MetricsOptions
 from constructs_lib.server.service import ServiceOptions
 from constructs_lib.server.urls import check_base_path, check_host_names
@@ -100,11 +100,11 @@ class ServerOptions(PodOptions):
     deployment_name: str | None = None
     """Name of the Deployment and the NetworkPolicy, at most 242 characters. Default: the instance's name."""
     supervisor: SupervisorSource = "ConfigMap"
-    """Where the pod has the supervisor from: a ConfigMap, so that any image will do; or the image, as the one of
+    """Where the pod has the supervisor from: ConfigMaps, so that any image will do; or the image, as the one of
     `make image` brings it, which refuses to start where it is of another version than the manifests. Default:
     ConfigMap."""
     supervisor_name: str | None = None
-    """Beginning of the name of the ConfigMap that carries the supervisor; `-` and a hash of its content follow.
+    """Beginning of the names of the ConfigMaps that carry the supervisor; a folder and a hash of the content follow.
     Default: `<name>-supervisor`."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Further labels of every object and of the pod. Default: none."""
@@ -140,7 +140,8 @@ class ServerOptions(PodOptions):
         if self.supervisor_name is not None:
             remedy = "leave it out: the image brings the supervisor, and no ConfigMap is made"
             require(self.supervisor == "ConfigMap", "supervisor_name", self.supervisor_name, remedy)
-            check_object_name("supervisor_name", config_map_name(self.supervisor_name))
+            for name in config_map_names(self.supervisor_name).values():
+                check_object_name("supervisor_name", name)
 
 
 DEFAULT_SERVER = ServerOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.security import pod_security_context
-from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor, config_map_name
+from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor
 from constructs_lib.storage.storage import AimStorage, check_namespaces, check_storage
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
@@ -85,8 +86,8 @@ class StorageJobs:
             scope: of the construct.
             component: of the pods.
         """
-        metadata = self.metadata(config_map_name(f"{self.name}-{component}"), component)
-        return Supervisor(scope, "Supervisor", source="ConfigMap", metadata=metadata)
+        prefix, metadata = f"{self.name}-{component}", functools.partial(self.metadata, component=component)
+        return Supervisor(scope, "Supervisor", source="ConfigMap", prefix=prefix, metadata=metadata)
 
     def colocate(self, workload: kplus.Workload) -> None:
         """Run a pod on the server's node, where the volume of runs can be on one node only."""
@@ -146,7 +147,7 @@ def add_role(
 
 
 def check_supervisor(chart: cdk8s.Chart, supervisor: Supervisor | None) -> None:
-    """Reject a supervisor whose ConfigMap the pods of a chart cannot mount.
+    """Reject a supervisor whose ConfigMaps the pods of a chart cannot mount.
 
     Args:
         chart: of the pods.
@@ -157,7 +158,7 @@ def check_supervisor(chart: cdk8s.Chart, supervisor: Supervisor | None) -> None:
     """
     remedy = "write the supervisor of a server, as server.supervisor; or leave it out"
     require_type("supervisor", supervisor, (Supervisor, type(None)), remedy)
-    if supervisor and supervisor.config_map:
+    if supervisor and supervisor.config_maps:
         check_namespaces("supervisor", chart, cdk8s.Chart.of(supervisor).namespace)
 
 

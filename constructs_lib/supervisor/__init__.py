@@ -1,6 +1,6 @@
 """Runs one Aim server on one volume: the process of the server's container.
 
-`AimServer` carries this package to the pod in a ConfigMap, so that any image with Aim 3.29 in it behaves. It stands
+`AimServer` carries this package to the pod in ConfigMaps, so that any image with Aim 3.29 in it behaves. It stands
 alone: the standard library of Python 3.9, and Aim where Aim is.
 
 It does what `aim up` does, and what `aim up` does not: it waits until it is alone on the volume and watches that it

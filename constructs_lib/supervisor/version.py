@@ -28,8 +28,8 @@ def texts(folder: Path = Path(__file__).parent) -> dict[str, str]:
 def without_docstrings(source: str) -> str:
     """Empty the docstrings of a Python file; its lines keep their numbers, for tracebacks.
 
-    `kubectl apply` keeps a copy of each object in an annotation, which has 256 KiB at most: the package is larger. By a
-    pattern, as to parse the package takes a tenth of a second of each `make synth`.
+    `kubectl apply` keeps a copy of each ConfigMap in an annotation, which has 256 KiB at most: a folder
+    comes near with them. By a pattern, as to parse the package takes a tenth of a second of each `make synth`.
     """
     return _DOCSTRING.sub(lambda found: f'{found[1]}""' + "\n" * found[0].count("\n"), source)
 

@@ -77,9 +77,8 @@ def container(manifests: list[Manifest]) -> Manifest:
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> Manifest:
-    """The one manifest of a kind."""
-    (found,) = [manifest for manifest in manifests if manifest["kind"] == kind]
-    return found
+    """The first manifest of a kind."""
+    return next(manifest for manifest in manifests if manifest["kind"] == kind)
 
 
 BREAKS: dict[str, Callable[[list[Manifest]], object]] = {
@@ -111,7 +110,7 @@ BREAKS: dict[str, Callable[[list[Manifest]], object]] = {
     "twice": lambda ms: ms.append(copy.deepcopy(ms[-1])),
     "hash": lambda ms: of_kind(ms, "Service")["metadata"].update(name="aim-service-c80a1b2c"),
     "no /tmp": lambda ms: container(ms)["volumeMounts"].pop(),
-    "/tmp of a limited size": lambda ms: pod_of(ms)["volumes"][2].update(emptyDir={}),
+    "/tmp of a limited size": lambda ms: pod_of(ms)["volumes"][-1].update(emptyDir={}),
     "no limit of ephemeral": lambda ms: container(ms)["resources"]["limits"].pop("ephemeral-storage"),
     "about ['Ingress'] only": lambda ms: of_kind(ms, "NetworkPolicy")["spec"].update(policyTypes=["Ingress"]),
     "admits to a health port": lambda ms: of_kind(ms, "NetworkPolicy")["spec"]["ingress"][0]["ports"][0].update(
@@ -121,7 +120,7 @@ BREAKS: dict[str, Callable[[list[Manifest]], object]] = {
     "is mutable": lambda ms: of_kind(ms, "ConfigMap").pop("immutable"),
     "same name whatever": lambda ms: of_kind(ms, "ConfigMap")["metadata"].update(name="aim-supervisor"),
     "comes after the pod": lambda ms: ms.append(ms.pop(ms.index(of_kind(ms, "ConfigMap")))),
-    "too large": lambda ms: of_kind(ms, "ConfigMap")["data"].update(more="x" * 2**18),
+    "too large": lambda ms: of_kind(ms, "ConfigMap")["data"].update(more="<" * 2**15),
     "uninstall would delete": lambda ms: of_kind(ms, "Namespace")["metadata"]["labels"].clear(),
 }
 

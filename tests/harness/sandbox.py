@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -296,7 +297,8 @@ def assert_all_there(runs: dict[str, int], server: Pod) -> None:
 
 def spec_of(pod: Manifest, container: Manifest, sources: dict[str, str]) -> dict[str, Any]:
     """What `sandbox_init.py` is told about a container, whose volumes are folders of this machine."""
-    mounts = [[sources[m["name"]], m["mountPath"], m.get("readOnly", False)] for m in container["volumeMounts"]]
+    mounts = [(sources[m["name"]], m["mountPath"], m.get("readOnly", False)) for m in container["volumeMounts"]]
+    _make_mount_points(mounts)
     environment = {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
     return {
         "uid": pod["securityContext"]["runAsUser"],
@@ -318,11 +320,16 @@ def source_of(volume: Manifest, manifests: list[Manifest], claim: Path, scratch:
         return str(folder)
     name = volume["configMap"]["name"]
     (data,) = [m["data"] for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"] == name]
-    for item in volume["configMap"].get("items") or [{"key": key, "path": key} for key in data]:
-        file = folder / item["path"]
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(data[item["key"]], encoding="utf-8")
+    for key, text in data.items():
+        (folder / key).write_text(text, encoding="utf-8")
     return str(folder)
+
+
+def _make_mount_points(mounts: list[tuple[str, str, bool]]) -> None:
+    """The kubelet makes those of volumes that are mounted in another one, which is read-only in the pod."""
+    for (source, above, _), (_, below, _) in itertools.permutations(mounts, 2):
+        if Path(below).is_relative_to(above):
+            Path(source, Path(below).relative_to(above)).mkdir(exist_ok=True)
 
 
 def _base_prefix() -> str:

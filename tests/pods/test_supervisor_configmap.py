@@ -40,24 +40,30 @@ def pod(chart: cdk8s.Chart) -> Any:
     return rendered(chart, "Deployment")["spec"]["template"]["spec"]
 
 
-def mounted(chart: cdk8s.Chart, folder: Path) -> Path:
-    """The package as a kubelet mounts it: links to a hidden folder that holds the files."""
-    (volume,) = [volume for volume in pod(chart)["volumes"] if volume["name"] == "supervisor"]
-    config_map = rendered(chart, "ConfigMap")
-    assert volume["configMap"]["name"] == config_map["metadata"]["name"]
-    hidden = folder / "supervisor/..2024_01_01"
-    for item in volume["configMap"]["items"]:
-        file = hidden / item["path"]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(config_map["data"][item["key"]], encoding="utf-8")
-    (folder / "supervisor/..data").symlink_to(hidden.name)
-    for entry in hidden.iterdir():
-        (folder / "supervisor" / entry.name).symlink_to(Path("..data", entry.name))
-    return folder
+def mounted(chart: cdk8s.Chart, root: Path) -> Path:
+    """The working directory as a kubelet mounts it: links to hidden folders that hold the files."""
+    maps = [manifest for manifest in cdk8s.Testing.synth(chart) if manifest["kind"] == "ConfigMap"]
+    data = {each["metadata"]["name"]: each["data"] for each in maps}
+    volumes = {each["name"]: each["configMap"]["name"] for each in pod(chart)["volumes"] if "configMap" in each}
+    (container,) = pod(chart)["containers"]
+    for mount in container["volumeMounts"]:
+        if mount["name"] in volumes:
+            link(data[volumes[mount["name"]]], root / mount["mountPath"].lstrip("/"))
+    return root.joinpath(container["workingDir"].lstrip("/"))
+
+
+def link(files: dict[str, str], folder: Path) -> None:
+    """The files of a ConfigMap in the folder where it is mounted."""
+    hidden = folder / "..2024_01_01"
+    hidden.mkdir(parents=True)
+    (folder / "..data").symlink_to(hidden.name)
+    for name, text in files.items():
+        (hidden / name).write_text(text, encoding="utf-8")
+        (folder / name).symlink_to(Path("..data", name))
 
 
 def test_every_file_of_the_supervisor_arrives_in_its_place(chart: cdk8s.Chart, tmp_path: Path) -> None:
-    """Subfolders too, though keys of a ConfigMap have no slashes; the mounted package names its own version.
+    """Subfolders too, each from a ConfigMap of its own; the mounted package names its own version.
 
     Docstrings are left out, and nothing else: every statement is in the line that it was in.
     """
@@ -69,7 +75,12 @@ def test_every_file_of_the_supervisor_arrives_in_its_place(chart: cdk8s.Chart, t
     assert sum(map(len, found.values())) < 0.85 * sum(map(len, sources().values()))
     show = "from supervisor import version; print(version.version_of(version.texts()))"
     done = subprocess.run([sys.executable, "-c", show], cwd=folder, capture_output=True, text=True, check=True)
-    assert rendered(chart, "ConfigMap")["metadata"]["name"] == f"aim-supervisor-{done.stdout.strip()}"
+    version = done.stdout.strip()
+    assert [each["configMap"]["name"] for each in pod(chart)["volumes"] if "configMap" in each] == [
+        f"aim-supervisor-{version}",
+        f"aim-supervisor-chores-{version}",
+        f"aim-supervisor-patches-{version}",
+    ]
 
 
 @pytest.mark.parametrize(
