@@ -1,4 +1,4 @@
-"""Closes the runs of a restored copy that were in progress: their writers know nothing of it."""
+"""Closes runs that nobody writes to any more, such as those of a copy that were in progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import say
 
 
 def close_runs(volume: Path, ended: float) -> int:
-    """End every run in progress of a repository that nobody serves; returns how many there were.
+    """End every run in progress of a repository that nobody serves; returns how many could be.
 
     Args:
         volume: with the repository.
@@ -20,15 +20,16 @@ def close_runs(volume: Path, ended: float) -> int:
     closed = 0
     for progress in sorted((volume / ".aim/meta/progress").glob("*")):
         if (volume / ".aim/meta/chunks" / progress.name).exists():
-            repository = Repo.from_path(str(volume))
-            closed += close_run(repository, progress.name, ended)
-            repository.container_pool.clear()
-        progress.unlink(missing_ok=True)  # Aim may have removed it
+            closed += close_run(Repo.from_path(str(volume)), progress.name, ended)
+        else:
+            progress.unlink()
     return closed
 
 
 def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -> bool:
     """End a run, and remove its half-written points; whether it could be.
+
+    One that cannot be closed keeps the mark of its progress, by which the server and the next chore find it.
 
     Args:
         repository: Aim's object.
@@ -36,6 +37,17 @@ def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -
         ended: when it is said to have ended, unless it says so itself, in seconds since the epoch.
         quiet: say only what is wrong with it.
     """
+    mark = Path(repository.path, "meta/progress", run)
+    was_marked, is_closed = mark.exists(), _end(repository, run, ended, quiet=quiet)
+    repository.container_pool.clear()
+    if is_closed:
+        mark.unlink(missing_ok=True)
+    elif was_marked:
+        mark.touch()  # Aim has removed it, with what it had opened
+    return is_closed
+
+
+def _end(repository: Any, run: str, ended: float, *, quiet: bool) -> bool:
     try:
         tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
         torn = _remove_torn(repository, run)

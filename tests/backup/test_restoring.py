@@ -311,3 +311,19 @@ def test_points_that_were_half_written_are_removed_from_a_run_that_is_closed(see
     assert restored.code == 0, restored.logs
     assert f"closed run {run}, without 1 half-written points" in restored.logs, restored.logs
     assert done("values", seeded.runs, "--run", run) == {"values": before[1:]}
+
+
+def test_a_run_that_cannot_be_closed_stays_in_progress(seeded: Backup) -> None:
+    """The others come back, and the server or a chore finds it by its mark."""
+    run = min(read(seeded.runs))
+    mark, current = (seeded.runs / ".aim" / name / run for name in ("meta/progress", "seqs/chunks"))
+    mark.touch()
+    (current / "CURRENT").write_text("MANIFEST-of-another", encoding="utf-8")
+    own(*seeded.runs.rglob("*"))
+    seeded.copy()
+    mark.unlink()
+    restored = seeded.restore()
+    assert restored.code == 0, restored.logs
+    assert f"cannot close run {run}" in restored.logs, restored.logs
+    assert "0 of which were in progress" in restored.last_line
+    assert mark.exists()

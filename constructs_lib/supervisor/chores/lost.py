@@ -24,21 +24,9 @@ def close(task: Task) -> str:
     repository, closed = Repo.from_path(str(task.volume)), 0
     for run, changed in lost_runs(task, repository):
         say(f"run {run}: {task.would('closes it', 'close it')}, last written {_ago(changed)} ago")
-        closed += _close(task, repository, run, changed) if task.apply else 1
+        closed += close_run(repository, run, changed) if task.apply else 1
     locks = _remove_locks(task)
     return task.concluded(f"{closed} runs without a writer are closed, {locks} stale locks of runs are removed")
-
-
-def _close(task: Task, repository: Any, run: str, changed: float) -> bool:
-    """Close a run; one that cannot be closed keeps its mark, by which the server finds it."""
-    mark = task.repository / "meta/progress" / run
-    was_marked, is_closed = mark.exists(), close_run(repository, run, changed)
-    repository.container_pool.clear()
-    if was_marked and not is_closed:
-        mark.touch()  # Aim has removed it
-    elif is_closed:
-        mark.unlink(missing_ok=True)
-    return is_closed
 
 
 def lost_runs(task: Task, repository: Any) -> Iterator[tuple[str, float]]:

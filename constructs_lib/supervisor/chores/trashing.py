@@ -48,7 +48,5 @@ def _close(task: Task, run: str) -> None:
     """End a run that was deleted while it was written: its writer has failed then."""
     from aim.sdk.repo import Repo
 
-    repository = Repo.from_path(str(task.volume))
     if (task.repository / "meta/chunks" / run).exists() and not task.has_writer(run):
-        close_run(repository, run, task.changed(run), quiet=True)
-    repository.container_pool.clear()
+        close_run(Repo.from_path(str(task.volume)), run, task.changed(run), quiet=True)
