@@ -36,7 +36,7 @@ def imports(file: Path) -> Iterator[str]:
 def test_the_library_imports_nothing_of_the_app(file: Path) -> None:
     """It stands on the standard library and on what its wheel requires; the supervisor on what is in the pod."""
     expected = (
-        {"aim", "aimrocks", "alembic", "fastapi", "filelock", "sqlalchemy", "uvicorn"}
+        {"aim", "aim_ui", "aimrocks", "alembic", "fastapi", "filelock", "sqlalchemy", "uvicorn"}
         if file in SUPERVISOR
         else PUBLISHED
     )

@@ -22,6 +22,7 @@ from .patches.index_readers import IndexDamage
 from .patches.queries import restrict_queries
 from .patches.requests import SameOrigin
 from .patches.runs import restrict_run_hashes
+from .patches.static_files import StaticFiles, folder_of_ui
 from .patches.trash import keep_deleted_runs
 from .patches.trees import bound_stored_trees
 from .patches.web import speed_up_web
@@ -78,7 +79,8 @@ def web_application(options: argparse.Namespace) -> Any:
     restrict_run_hashes()
     bound_stored_trees()
     speed_up_web()
-    watched = BoundedSearches(IndexDamage(app, Path(options.repository)))
+    found = StaticFiles(app, folder_of_ui())
+    watched = BoundedSearches(IndexDamage(found, Path(options.repository)))
     bounded = BoundedBodies(watched, most=MOST_OF_PAGES, together=TOGETHER_OF_PAGES)
     guarded = SameOrigin(bounded, allowed_hosts=options.allow_host, base_path=options.base_path)
     # around the guard, so that refusals carry the headers, too

@@ -18,24 +18,21 @@ from aim.web.configs import AIM_UI_BASE_PATH, AIM_UI_MOUNTED_REPO_PATH
 def main() -> None:
     """Prepare the database as `aim up` does, and serve."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder")
+    parser.add_argument("repository")
     parser.add_argument("port", type=int)
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--base-path", default="")
-    parser.add_argument("--allowed-host", action="append", default=[])
+    parser.add_argument("--allow-host", action="append", default=[])
     options = parser.parse_args()
-    os.environ[AIM_UI_MOUNTED_REPO_PATH], os.environ[AIM_UI_BASE_PATH] = options.folder, options.base_path
+    os.environ[AIM_UI_MOUNTED_REPO_PATH], os.environ[AIM_UI_BASE_PATH] = options.repository, options.base_path
     exec_cmd(build_db_upgrade_command(), stream_output=True)
     from aim.web.run import app
 
     if not options.bare:
         sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "constructs_lib"))
-        from supervisor.patches.bodies import MOST_OF_PAGES, TOGETHER_OF_PAGES, BoundedBodies
-        from supervisor.patches.content import SecurityHeaders
-        from supervisor.patches.requests import SameOrigin
+        from supervisor.web import web_application
 
-        app = BoundedBodies(app, most=MOST_OF_PAGES, together=TOGETHER_OF_PAGES)
-        app = SecurityHeaders(SameOrigin(app, allowed_hosts=options.allowed_host, base_path=options.base_path))
+        app = web_application(options)
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="info")
 
 

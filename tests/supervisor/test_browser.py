@@ -46,7 +46,7 @@ def evil_site() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def aim() -> Iterator[Server]:
     """The real Aim, wrapped."""
-    with repository() as folder, serving(folder, "--allowed-host=aim.example.com") as server:
+    with repository() as folder, serving(folder, "--allow-host=aim.example.com") as server:
         yield server
 
 

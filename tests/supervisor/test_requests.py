@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -299,6 +300,15 @@ def test_the_real_aim_opens_by_a_link(aim: Server) -> None:
     assert b"/ml/aim/static-files/" in answer.body
     assert "'sha256-" in answer.headers["content-security-policy"]
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_the_real_aim_does_not_fail_by_a_file_that_is_gone(aim: Server) -> None:
+    """The files of the page are there; of others, nothing but the request is in the log."""
+    page = aim.ask("/runs").body.decode()
+    files = re.findall(r"/ml/aim(/static-files/[^\"' ]+)", page)
+    assert {aim.ask(file).status for file in files} == {200}
+    assert {aim.ask(f"/static-files/{name}").status for name in ("main.1f2e.js", "%00", "a" * 300)} == {404}
+    assert "Traceback" not in aim.log.read_text(encoding="utf-8")
 
 
 def test_the_real_aim_lets_every_origin_in_if_it_is_not_wrapped(store: Path) -> None:
