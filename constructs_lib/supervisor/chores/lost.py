@@ -18,7 +18,11 @@ from .task import Task
 
 
 def close(task: Task) -> str:
-    """Close runs that have no end, no writer, and no change for a while; returns the conclusion."""
+    """Close runs that have no end, no writer, and no change for a while; returns the conclusion.
+
+    Raises:
+        Refusal: a run that is named is not there.
+    """
     from aim.sdk.repo import Repo
 
     repository, closed = Repo.from_path(str(task.volume)), 0
@@ -31,7 +35,7 @@ def close(task: Task) -> str:
 
 def lost_runs(task: Task, repository: Any) -> Iterator[tuple[str, float]]:
     """Runs without an end and without a writer, and when they have changed last."""
-    for run in task.runs or task.names:
+    for run in task.chosen:
         with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
             changed = task.changed(run)
             if time.time() - changed <= task.older_than or _has_ended(repository, run):

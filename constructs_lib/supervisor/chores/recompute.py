@@ -13,9 +13,9 @@ def recompute(task: Task) -> str:
     """Update runs that nobody writes to; returns the conclusion.
 
     Raises:
-        Refusal: a run cannot be updated.
+        Refusal: a run cannot be updated, or one that is named is not there.
     """
-    done = {run: _tried(task, run) for run in task.runs or task.names}
+    done = {run: _tried(task, run) for run in task.chosen}
     updated, failed = sum(each is True for each in done.values()), sum(each is None for each in done.values())
     if task.apply and updated:
         say(alone_or_asked(task.volume, "compare", lambda: "no server runs: the next one indexes them"))

@@ -21,11 +21,11 @@ def report(task: Task) -> str:
     """Read every byte of every run; returns the conclusion.
 
     Raises:
-        Refusal: a run is damaged, so that the Job fails and is noticed.
+        Refusal: a run is damaged, so that the Job fails and is noticed; or one that is named is not there.
     """
     from aim.sdk.repo import Repo
 
-    names = list(task.runs or task.names)
+    names = task.chosen
     damaged = [run for run in names if _is_damaged(task, run)]
     lost = [run for run, _ in lost_runs(task, Repo.from_path(str(task.volume)))]
     unlisted = sorted(set(names).difference(listed_runs(task.repository)))

@@ -43,6 +43,20 @@ class Task:
         """All runs of the repository."""
         return sorted(path.name for path in (self.repository / "meta/chunks").iterdir())
 
+    @property
+    def chosen(self) -> list[str]:
+        """Runs of the repository that the chore is about.
+
+        Raises:
+            Refusal: a run that is named is not there, and nothing said of it would be true.
+        """
+        names = self.names
+        for run in self.runs:
+            if run not in names:
+                remedy = "write one that the UI lists; the chore undelete lists those that are deleted"
+                raise Refusal(f"RUN: {run!r} is no run of the repository: {remedy}")
+        return [*self.runs] or names
+
     def would(self, done: str, would: str) -> str:
         """What a line says: that something is done, or would be."""
         return done if self.apply else f"would {would}"
@@ -52,13 +66,22 @@ class Task:
         return text if self.apply else f"dry run: {text}; to do it, set APPLY=yes"
 
     def is_old(self, path: Path) -> bool:
-        """Whether a file or folder has not changed for long."""
-        return time.time() - path.stat().st_mtime > self.older_than
+        """Whether a file or folder is there, and has not changed for long."""
+        try:
+            return time.time() - path.stat().st_mtime > self.older_than
+        except FileNotFoundError:  # a trainer has removed its lock meanwhile, or the server a run
+            return False
 
     def changed(self, run: str) -> float:
-        """When a run's stores have changed last, in seconds since the epoch."""
+        """When a run's stores have changed last, in seconds since the epoch.
+
+        Raises:
+            FileNotFoundError: the run was deleted meanwhile.
+        """
         stores = [self.repository / kind / "chunks" / run for kind in KINDS]
         files = [file for store in stores if store.exists() for file in (store, *store.iterdir())]
+        if not files:
+            raise FileNotFoundError(run)
         return max(file.stat().st_mtime for file in files)
 
     def has_writer(self, run: str) -> bool:
