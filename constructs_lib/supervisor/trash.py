@@ -157,16 +157,25 @@ def take_back(volume: Path, run: str) -> Entry:
     Raises:
         Refusal: it is not in the trash, or the repository has it.
     """
-    entry, repository = _newest(volume, run), volume / ".aim"
-    if (repository / "meta/chunks" / run).exists() and (entry.path / "meta").exists():
-        raise Refusal(f"run {run} is in the repository: nothing is overwritten; delete it first")
-    entry = _claimed(entry)
+    entry, repository = _claimed(find(volume, run)), volume / ".aim"
     if _is_listed(entry.path / _ROWS):
         bring_back(entry.path / _ROWS, repository / _ROWS, run)
     for kind in KINDS:
         with contextlib.suppress(FileNotFoundError):
             _move(entry.path / kind, repository / kind / "chunks" / run)
     remove(entry)
+    return entry
+
+
+def find(volume: Path, run: str) -> Entry:
+    """Find the entry that a run can be brought back from.
+
+    Raises:
+        Refusal: it is not in the trash, or the repository has it.
+    """
+    entry = _newest(volume, run)
+    if (volume / ".aim/meta/chunks" / run).exists() and (entry.path / "meta").exists():
+        raise Refusal(f"run {run} is in the repository: nothing is overwritten; delete it first")
     return entry
 
 

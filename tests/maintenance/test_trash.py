@@ -15,6 +15,7 @@ import pytest
 from constructs_lib.supervisor import Refusal, trash
 from constructs_lib.supervisor.chores.leftovers import leftovers, remove
 from constructs_lib.supervisor.chores.task import Task
+from constructs_lib.supervisor.chores.trashing import undelete
 from constructs_lib.supervisor.rows import bring_back
 from constructs_lib.supervisor.trash import TRASH
 from tests.backup.test_restoring import describe, details
@@ -138,7 +139,7 @@ def test_a_run_that_comes_back_while_leftovers_are_removed_keeps_its_sequences(r
 
 
 def test_a_run_that_is_in_the_repository_again_is_not_overwritten(runs: Path) -> None:
-    """A restore of a backup has brought it back; sequences of both would be one run, and neither of them."""
+    """A restore of a backup has brought it back; sequences of both would be one run. A dry run says so, too."""
     run = min(read(runs))
     sequences, kept = runs / ".aim/seqs/chunks" / run, runs / "kept"
     shutil.copytree(runs / ".aim/meta/chunks" / run, kept)
@@ -146,6 +147,8 @@ def test_a_run_that_is_in_the_repository_again_is_not_overwritten(runs: Path) ->
     kept.rename(runs / ".aim/meta/chunks" / run)
     with pytest.raises(Refusal, match="nothing is overwritten"):
         trash.take_back(runs, run)
+    with pytest.raises(Refusal, match="nothing is overwritten"):
+        undelete(Task(runs, apply=False, older_than=0, runs=(run,)))
     assert not sequences.exists()
     assert [each.run for each in trash.entries(runs)] == [run]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from .. import Refusal, say
+from .. import say
 from ..closing import close_run
-from ..trash import empty, entries, take_back
+from ..trash import empty, entries, find, take_back
 from .task import Task
 
 
@@ -32,16 +32,11 @@ def undelete(task: Task) -> str:
         return f"the trash has {len(listed)} runs; to bring one back, set RUN=<hash> and APPLY=yes"
     for run in task.runs:
         if not task.apply:
-            _check(task, run)
+            find(task.volume, run)
             continue
         say(f"brought run {take_back(task.volume, run)} back")
         _close(task, run)
     return task.concluded(f"{len(task.runs)} deleted runs are brought back")
-
-
-def _check(task: Task, run: str) -> None:
-    if run not in {each.run for each in entries(task.volume)}:
-        raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
 
 
 def _close(task: Task, run: str) -> None:
