@@ -70,8 +70,8 @@ class Supervisor(Construct):
         super().__init__(scope, id)
         # one word: some hashes alone, such as 12e3, are numbers to a reader of YAML
         self.options = (f"--supervisor-version={SUPERVISOR_VERSION}",) if source == "Image" else ()
-        names = {} if source == "Image" else config_map_names(prefix)
-        made = {folder: self._carry(folder, metadata(name)) for folder, name in names.items()}
+        names = config_map_names(prefix, source).items()
+        made = {folder: self._carry(folder, metadata(name)) for folder, name in names}
         self.config_maps = tuple(made.values())
         self._volumes = {folder: self._volume(folder, config_map) for folder, config_map in made.items()}
 
@@ -94,9 +94,15 @@ class Supervisor(Construct):
             container.mount(PurePosixPath(WORKING_DIR, "supervisor", folder).as_posix(), volume, read_only=True)
 
 
-def config_map_names(prefix: str) -> dict[str, str]:
-    """Names of the ConfigMaps, by the folders that they carry: another content has other names."""
-    return {folder: f"{_name(prefix, folder)}-{SUPERVISOR_VERSION}" for folder in _FOLDERS}
+def config_map_names(prefix: str, source: SupervisorSource) -> dict[str, str]:
+    """Names of the ConfigMaps, by the folders that they carry: another content has other names.
+
+    Args:
+        prefix: beginning of the names.
+        source: where the pod has the supervisor from; there are no ConfigMaps where the image brings it.
+    """
+    folders = _FOLDERS if source == "ConfigMap" else []
+    return {folder: f"{_name(prefix, folder)}-{SUPERVISOR_VERSION}" for folder in folders}
 
 
 def _name(prefix: str, folder: str) -> str:

@@ -58,6 +58,7 @@ def resolve(
     options = for_aim(options)
     deployment, service = options.deployment_name or name, options.service.name or name
     supervisor = options.supervisor_name or f"{name}-supervisor"
+    carried = config_map_names(supervisor, options.supervisor)
     hosts = service_hosts(service, storage.namespace)
     login = options.login and login_files(options.login)
     files = login_config_map_name(name, options.login) if options.login and login else ""
@@ -79,7 +80,7 @@ def resolve(
             Entry(kind="Deployment", place=storage.place, name=deployment, option="deployment_name"),
             Entry(kind="NetworkPolicy", place=storage.place, name=deployment, option="deployment_name"),
             Entry(kind="Service", place=storage.place, name=service, option="service.name"),
-            *_config_maps(storage, config_map_names(supervisor).values(), option="supervisor_name"),
+            *_config_maps(storage, carried.values(), option="supervisor_name"),
             *_config_maps(storage, others, option="name"),
         ),
     )

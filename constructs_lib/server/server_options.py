@@ -140,7 +140,7 @@ class ServerOptions(PodOptions):
         if self.supervisor_name is not None:
             remedy = "leave it out: the image brings the supervisor, and no ConfigMap is made"
             require(self.supervisor == "ConfigMap", "supervisor_name", self.supervisor_name, remedy)
-            for name in config_map_names(self.supervisor_name).values():
+            for name in config_map_names(self.supervisor_name, self.supervisor).values():
                 check_object_name("supervisor_name", name)
 
 

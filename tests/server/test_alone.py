@@ -75,6 +75,17 @@ def test_one_path_of_two_nodes_is_two_stores(chart: cdk8s.Chart) -> None:
         assert aim_server(chart, f"{name}-server", storage=store).name == name
 
 
+def test_a_server_takes_the_names_of_its_own_config_maps_only(chart: cdk8s.Chart) -> None:
+    """One whose image brings the supervisor has none, so that another server may use the name."""
+    serve(chart, supervisor="Image")
+    other = aim_storage(chart, "other", source=DynamicVolume(), size="1Gi", name="other")
+    server = aim_server(chart, "again", storage=other, supervisor_name="aim-supervisor")
+    third = aim_storage(chart, "third", source=DynamicVolume(), size="1Gi", name="third")
+    with pytest.raises(OptionError, match="supervisor_name: 'ConfigMap ml/aim-supervisor-.*made by chart/again"):
+        aim_server(chart, "third-server", storage=third, supervisor_name="aim-supervisor")
+    assert server.supervisor.config_maps
+
+
 def test_the_longest_deployment_name_fits(chart: cdk8s.Chart) -> None:
     """Its ReplicaSets add a dash and ten characters to reach the 253 of Kubernetes."""
     assert serve(chart, deployment_name="a" * 242).deployment.metadata.name == "a" * 242
