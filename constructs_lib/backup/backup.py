@@ -25,7 +25,7 @@ from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.retention import DESCRIPTION, retention_annotations
 from constructs_lib.storage.storage import AimStorage
-from constructs_lib.storage.storage_jobs import StorageJobs, check_place, check_supervisor
+from constructs_lib.storage.storage_jobs import StorageJobs, check_place, check_supervisor, supervisor_entries
 from constructs_lib.storage.storage_options import StorageOptions
 
 BACKUP = "backup"
@@ -95,9 +95,10 @@ class AimBackup(Construct):
             plan = _plan(chart, storage, target, name, options)
             check_image_options(image)
             check_supervisor(chart, supervisor)
-            check_free(scope, plan.entries)
+            entries = [*plan.entries, *supervisor_entries(storage, plan.name, BACKUP, supervisor=supervisor)]
+            check_free(scope, entries)
         super().__init__(scope, id)
-        take(scope, plan.entries, owner=self)
+        take(scope, entries, owner=self)
         self.name, self.storage, self.target, self._plan = plan.name, storage, target, plan
         self._jobs = StorageJobs(name=plan.name, storage=storage, options=plan.options)
         self._parts = Parts(

@@ -20,7 +20,13 @@ from constructs_lib.pods.pod_options import for_aim
 from constructs_lib.pods.supervisor_configmap import Supervisor
 from constructs_lib.registry import Entry, check_free, take
 from constructs_lib.storage.storage import AimStorage
-from constructs_lib.storage.storage_jobs import StorageJobs, add_role, check_place, check_supervisor
+from constructs_lib.storage.storage_jobs import (
+    StorageJobs,
+    add_role,
+    check_place,
+    check_supervisor,
+    supervisor_entries,
+)
 
 MAINTENANCE = "maintenance"
 """Component of the pods: no selector of a server matches them."""
@@ -100,7 +106,10 @@ class AimMaintenance(Construct):
             check_image_options(image)
             check_supervisor(chart, supervisor)
             chores = _chores(options)
-            entries = _entries(storage, name, chores)
+            entries = [
+                *_entries(storage, name, chores),
+                *supervisor_entries(storage, name, MAINTENANCE, supervisor=supervisor),
+            ]
             check_free(scope, entries)
         super().__init__(scope, id)
         take(scope, entries, owner=self)

@@ -19,7 +19,8 @@ from constructs_lib.pods.json_patches import PodOrWorkload
 from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.security import pod_security_context
-from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor
+from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor, config_map_names
+from constructs_lib.registry import Entry
 from constructs_lib.storage.storage import AimStorage, check_namespaces, check_storage
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
@@ -86,7 +87,7 @@ class StorageJobs:
             scope: of the construct.
             component: of the pods.
         """
-        prefix, metadata = f"{self.name}-{component}", functools.partial(self.metadata, component=component)
+        prefix, metadata = _prefix(self.name, component), functools.partial(self.metadata, component=component)
         return Supervisor(scope, "Supervisor", source="ConfigMap", prefix=prefix, metadata=metadata)
 
     def colocate(self, workload: kplus.Workload) -> None:
@@ -144,6 +145,25 @@ def add_role(
     )
     supervisor.mount_in(container)
     return container
+
+
+def supervisor_entries(
+    storage: AimStorage, name: str, component: str, *, supervisor: Supervisor | None
+) -> Sequence[Entry]:
+    """ConfigMaps of the supervisor that is made for a component.
+
+    Args:
+        storage: where the runs are.
+        name: of the instance.
+        component: of the pods.
+        supervisor: that of a server, with which none is made.
+    """
+    names = {} if supervisor else config_map_names(_prefix(name, component), "ConfigMap")
+    return [Entry(kind="ConfigMap", place=storage.place, name=each, option="name") for each in names.values()]
+
+
+def _prefix(name: str, component: str) -> str:
+    return f"{name}-{component}"
 
 
 def check_supervisor(chart: cdk8s.Chart, supervisor: Supervisor | None) -> None:

@@ -208,6 +208,15 @@ def test_a_supervisor_of_another_namespace_is_refused(chart: cdk8s.Chart, tree: 
     assert chart.node.try_find_child("backup") is None
 
 
+def test_no_two_config_maps_have_one_name(chart: cdk8s.Chart) -> None:
+    """A backup without a server's supervisor makes one of its own; with the server's, it makes none."""
+    server = serve(chart, supervisor_name="aim-backup")
+    arguments: dict[str, Any] = {"storage": server.storage, "target": CLAIM, "options": OPTIONS}
+    with pytest.raises(OptionError, match="name: 'ConfigMap ml/aim-backup-.*': it is already made by chart/server"):
+        AimBackup(chart, "backup", **arguments)
+    AimBackup(chart, "backup", **arguments, supervisor=server.supervisor)
+
+
 def test_a_restore_of_another_namespace_is_refused(chart: cdk8s.Chart, tree: cdk8s.App) -> None:
     """Its pod would wait for a claim that is not there."""
     copies = AimBackup(chart, "backup", storage=storage(chart), target=CLAIM, options=OPTIONS)

@@ -141,6 +141,14 @@ def test_no_two_network_policies_have_one_name(chart: cdk8s.Chart) -> None:
         AimMaintenance(chart, "chores", storage=source, name="aim")
 
 
+def test_no_two_config_maps_have_one_name(chart: cdk8s.Chart) -> None:
+    """Chores without a server's supervisor make one of their own; with the server's, they make none."""
+    server = serve(chart, supervisor_name="aim-maintenance")
+    with pytest.raises(OptionError, match="name: 'ConfigMap ml/aim-maintenance-.*': it is already made by chart/serv"):
+        AimMaintenance(chart, "chores", storage=server.storage)
+    AimMaintenance(chart, "chores", storage=server.storage, supervisor=server.supervisor)
+
+
 def test_two_on_one_instance_are_refused(chart: cdk8s.Chart) -> None:
     """Their CronJobs would have one name."""
     source = storage(chart)
