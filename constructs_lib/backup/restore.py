@@ -20,10 +20,10 @@ from constructs_lib.storage.sources import ExistingClaim
 from constructs_lib.storage.storage import AimStorage, check_namespaces
 from constructs_lib.storage.storage_jobs import GRACE_PERIOD
 from constructs_lib.storage.storage_options import StorageOptions
+from constructs_lib.supervisor.hashes import REMEDY, is_hash
 from constructs_lib.supervisor.restoring import RESTORED
 
 _SNAPSHOT = re.compile(r"latest|[0-9a-f]{8,64}")
-_RUN = re.compile(r"[0-9a-f]{24}")
 _KEPT = cdk8s.Duration.days(7)
 
 
@@ -109,5 +109,4 @@ def _check(chart: cdk8s.Chart, backup: AimBackup, snapshot: str, into: str | Non
     require(isinstance(snapshot, str) and _SNAPSHOT.fullmatch(snapshot), "snapshot", snapshot, remedy)
     if into is not None:
         check_object_name("into", into)
-    remedy = "write the 24 digits that the address of the run's page ends with"
-    require(run is None or (isinstance(run, str) and _RUN.fullmatch(run)), "run", run, remedy)
+    require(run is None or (isinstance(run, str) and is_hash(run)), "run", run, REMEDY)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from . import Refusal, say
 from .child import command_of
 from .closing import close_runs
 from .finishing import conclude
+from .hashes import REMEDY, is_hash
 from .notes import BACKUP, read_json
 from .patches.rocks import read_all
 from .rows import bring_back
@@ -26,8 +26,6 @@ from .writers import written_runs
 
 RESTORED = f"{BACKUP}/restored"
 """Where restic restores to: a folder with `.aim` in it."""
-
-_HASH = re.compile(r"[0-9a-f]{24}")
 
 
 def admit(options: argparse.Namespace) -> None:
@@ -147,8 +145,8 @@ def _move_run(volume: Path, copy: Path, run: str) -> None:
 
 
 def _check_missing(volume: Path, run: str) -> None:
-    if not _HASH.fullmatch(run):
-        raise Refusal(f"{run!r} is no name of a run: write its 24 digits, as the copy of its page's address has them")
+    if not is_hash(run):
+        raise Refusal(f"{run!r} is no hash of a run: {REMEDY}")
     if not (volume / ".aim/VERSION").exists():
         raise Refusal(f"{volume / '.aim'} is no Aim repository: restore the whole of it, without a run")
     if (volume / ".aim/meta/chunks" / run).exists():

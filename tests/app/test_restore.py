@@ -50,7 +50,7 @@ def test_one_run_is_brought_back_on_the_node_of_the_server() -> None:
     [
         (EVERYTHING, {"snapshot": "newest"}, "SNAPSHOT: 'newest': write restic's id"),
         (EVERYTHING, {"into": "A"}, "INTO: 'A': "),
-        (EVERYTHING, {"run": "1"}, "RUN: '1': write the 24 digits"),
+        (EVERYTHING, {"run": "1"}, "RUN: '1': write its 24 digits"),
         (str(INSTANCES / "existing-claim.yaml"), {}, "backup: missing; write where the copies are"),
         ("missing", {}, "no such file"),
     ],

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 from .. import Refusal
+from ..hashes import REMEDY, is_hash
 from ..trash import KINDS
 from ..writers import has_writer
 
-_HASH = re.compile(r"[0-9a-f]{24}")
 _YES, _NO = {"yes", "true", "1"}, {"", "no", "false", "0"}
 
 
@@ -100,8 +100,8 @@ def task_of(options: argparse.Namespace) -> Task:
         raise Refusal(f"APPLY: {asked!r}: write yes, or leave it out")
     runs = tuple(re.split(r"[,\s]+", os.environ["RUN"].strip())) if os.environ.get("RUN", "").strip() else ()
     for run in runs:
-        if not _HASH.fullmatch(run):
-            raise Refusal(f"RUN: {run!r} is no hash of a run: write its 24 digits, as the address of its page has them")
+        if not is_hash(run):
+            raise Refusal(f"RUN: {run!r} is no hash of a run: {REMEDY}")
     if not (volume / ".aim/VERSION").exists():
         raise Refusal(f"{volume / '.aim'} is no Aim repository: a server makes it when it starts")
     return Task(volume, asked in _YES if asked else options.apply, options.older_than, runs)
