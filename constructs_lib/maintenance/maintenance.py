@@ -157,7 +157,7 @@ def _entries(storage: AimStorage, name: str, chores: Sequence[Chore]) -> list[En
 def _chores(options: MaintenanceOptions) -> list[Chore]:
     close, prune, trash = options.close, options.prune, options.empty_trash
     return [
-        Chore(name="report", schedule=options.report.schedule, arguments=_older(options.close.older_than_hours)),
+        Chore(name="report", schedule=options.report.schedule, arguments=_older(close.older_than_hours)),
         Chore(name="close", schedule=close.schedule, arguments=_arguments(close.older_than_hours, dry=close.dry_run)),
         Chore(name="prune", schedule=prune.schedule, arguments=_arguments(prune.older_than_hours, dry=prune.dry_run)),
         Chore(name="reindex"),

@@ -12,6 +12,7 @@ from constructs_lib.plus import kplus
 from constructs_lib.pods.aim_containers import Role
 from constructs_lib.pods.json_patches import set_fields
 from constructs_lib.server.front import Front
+from constructs_lib.server.metrics import TRACKING_HEALTH
 from constructs_lib.server.parts import ServerParts
 from constructs_lib.server.server_options import TRACKING_PORT, TrackingOptions
 
@@ -60,7 +61,7 @@ class AimTracking(Construct):
             container="tracking",
             port_name="tracking",
             port=TRACKING_PORT,
-            health_name="tracking-health",
+            health_name=TRACKING_HEALTH,
             health_port=TRACKING_HEALTH_PORT,
             base_path=options.base_path,
             loopback=self.needs_credentials,
