@@ -112,7 +112,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
 }
 
 ADDED = {
-    "ConfigMap": "carries the supervisor",
+    "ConfigMap": "carries a folder of the supervisor",
     "NetworkPolicy": "Aim has no login",
 }
 

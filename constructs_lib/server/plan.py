@@ -26,7 +26,6 @@ PORT = 43800
 HEALTH_PORT = 43801
 """Port on which the supervisor answers the kubelet."""
 
-
 _ONE_SERVER = "it is already served by {owner}; one store has one server"
 
 

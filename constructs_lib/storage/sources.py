@@ -20,7 +20,6 @@ from constructs_lib.plus import k8s
 
 _DRIVER = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*\.?")
 
-
 _NFS_INSTEAD = "write volume_attributes with protocol: nfs, on a share that allows it"
 _NO_LOCKS = {
     "smb.csi.k8s.io": "use NFS or a block volume: Aim fails on SMB (aimhubio/aim#2978)",
@@ -32,7 +31,6 @@ _NO_LOCKS = {
 """CSI drivers on whose volumes Aim's index is corrupted or cannot be opened, and the way out."""
 
 _SPEAK_NFS = {"file.csi.azure.com", "blob.csi.azure.com"}
-
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]
 """Access modes that Aim can live with: it writes to its store even to show runs."""

@@ -9,7 +9,7 @@ from . import say
 
 
 def close_runs(volume: Path, ended: float) -> int:
-    """End every run in progress of a repository that nobody serves; returns how many could be.
+    """End every run in progress of a repository that nobody serves; returns how many it was able to.
 
     Args:
         volume: with the repository.
@@ -27,9 +27,9 @@ def close_runs(volume: Path, ended: float) -> int:
 
 
 def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -> bool:
-    """End a run, and remove its half-written points; whether it could be.
+    """End a run, and remove its half-written points; returns whether it has ended.
 
-    One that cannot be closed keeps the mark of its progress, by which the server and the next chore find it.
+    One that cannot be closed keeps the mark of its progress, by which the server counts it as running.
 
     Args:
         repository: Aim's object.

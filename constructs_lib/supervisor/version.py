@@ -13,7 +13,6 @@ from . import Refusal
 _DIGITS = 10
 """As many as a ReplicaSet's hash has at most; eight could be mistaken for the hash of a construct path."""
 
-
 _DOCSTRING = re.compile(r'^( *)"""(?:[^"]|"(?!""))*"""$', re.MULTILINE)
 """A text that is a statement of its own; `""` is left of it, as it may be all that a class has."""
 

@@ -127,7 +127,7 @@ def test_a_value_of_another_type_is_refused(chart: cdk8s.Chart, given: dict[str,
 
 
 def test_a_supervisor_of_another_namespace_is_refused(chart: cdk8s.Chart, tree: cdk8s.App) -> None:
-    """Its ConfigMap would not be there."""
+    """Its ConfigMaps would not be there."""
     elsewhere = serve(cdk8s.Chart(tree, "other", namespace="other")).supervisor
     with pytest.raises(OptionError, match="chart/chores: supervisor: 'ml': put both in one namespace: .*'other'"):
         AimMaintenance(chart, "chores", storage=storage(chart), supervisor=elsewhere)

@@ -94,7 +94,7 @@ def test_every_file_of_the_supervisor_arrives_in_its_place(chart: cdk8s.Chart, t
     ids=["text", "more", "fewer", "moved"],
 )
 def test_another_content_is_another_version(change: Any) -> None:
-    """Whatever changes, an old pod keeps its ConfigMap, and a new one has its own."""
+    """Whatever changes, an old pod keeps its ConfigMaps, and a new one has its own."""
     files = sources()
     before = version.version_of(files)
     assert version.version_of(dict(reversed(files.items()))) == before
