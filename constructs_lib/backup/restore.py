@@ -13,7 +13,7 @@ from constructs_lib.backup.containers import BackupContainers
 from constructs_lib.backup.restic import restore_script
 from constructs_lib.errors import reported_by, require, require_type
 from constructs_lib.kubernetes.names import check_object_name
-from constructs_lib.plus import kplus
+from constructs_lib.plus import ADDRESS_LABEL, kplus
 from constructs_lib.pods.pod import MOUNT_PATH
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.storage.sources import ExistingClaim
@@ -96,7 +96,7 @@ class AimRestore(Construct):
         cdk8s.ApiObject.of(job).add_json_patch(
             cdk8s.JsonPatch.move("/metadata/name", "/metadata/generateName"),
         )
-        job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{RESTORE}.{backup.name}")
+        job.pod_metadata.add_label(ADDRESS_LABEL, f"aim-{RESTORE}.{backup.name}")
         if shares_node:
             backup._jobs.colocate(job)
         return job

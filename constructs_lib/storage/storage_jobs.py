@@ -11,7 +11,7 @@ from constructs import Construct
 
 from constructs_lib.errors import require, require_type
 from constructs_lib.labels import SERVER, common_labels
-from constructs_lib.plus import kplus, patch
+from constructs_lib.plus import ADDRESS_LABEL, kplus, patch
 from constructs_lib.pods.environment import EnvVar
 from constructs_lib.pods.image import ImageOptions
 from constructs_lib.pods.job_options import JobOptions
@@ -76,7 +76,7 @@ class StorageJobs:
             security_context=pod_security_context(self.storage.owner),
         )
         patch(job, {"/spec/schedule": schedule})
-        job.pod_metadata.add_label(kplus.Pod.ADDRESS_LABEL, f"aim-{what}.{self.name}")
+        job.pod_metadata.add_label(ADDRESS_LABEL, f"aim-{what}.{self.name}")
         self.colocate(job)
         return job, self.pod_of(job)
 
