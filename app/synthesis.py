@@ -12,7 +12,7 @@ import cdk8s
 from app.errors import InputError
 from app.instances.chart import add_instance
 from app.instances.reading import Source, read_instances
-from app.output import SETTINGS, publish, staged
+from app.output import APPLICATIONS, SETTINGS, publish, staged
 
 GUIDE_ADDRESS = "123.12.123.12"
 """NFS server of the example in Aim's own guide."""
@@ -74,7 +74,7 @@ def _synth_applications(sources: list[Source], settings: Path, staging: Path) ->
     from app.argocd import applications  # noqa: PLC0415
     from app.argocd.settings import EXAMPLE, read_settings  # noqa: PLC0415
 
-    tree, read = cdk8s.App(outdir=str(staging / applications.FOLDER)), read_settings(settings)
+    tree, read = cdk8s.App(outdir=str(staging / APPLICATIONS)), read_settings(settings)
     if EXAMPLE in read.repository:
         hint = "an example; set your own before Argo CD follows it"
         print(f"{settings}: repository: {read.repository!r}: {hint}", file=sys.stderr)

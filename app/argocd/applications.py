@@ -10,15 +10,13 @@ from constructs import Construct
 from app.argocd.settings import Settings
 from app.errors import InputError
 from app.instances.reading import Source
+from app.output import APPLICATIONS
 from imports.io import argoproj as argo
-
-FOLDER = "argocd"
-"""Of the Applications, below the output: `kubectl apply -f dist` does not look into it."""
 
 ROOT = "root"
 """Id of the root's chart, and name of its file."""
 
-ROOT_FILE = Path(FOLDER, f"{ROOT}.k8s.yaml")
+ROOT_FILE = Path(APPLICATIONS, f"{ROOT}.k8s.yaml")
 """The root's, below the output."""
 
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
@@ -70,7 +68,7 @@ def _check_names(sources: list[Source], settings: Settings) -> None:
 
 def file_of(source: Source) -> Path:
     """The file of an instance's Application, below the output: named as that of its manifests."""
-    return Path(FOLDER, source.file.name)
+    return Path(APPLICATIONS, source.file.name)
 
 
 def application_name(source: Source) -> str:

@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from app.errors import InputError
+from app.output import APPLICATIONS
 
 Manifest = Mapping[str, Any]
-
-_APPLICATIONS = "argocd"
-"""Folder of Argo CD's Applications in the output: they say where the manifests are, and change no instance."""
 
 _OF_THE_CLUSTER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
 """Metadata that an API server adds."""
@@ -122,11 +120,14 @@ def _documents(text: str) -> Iterator[Manifest]:
 
 
 def _objects(texts: Mapping[Path, str]) -> Objects:
-    """Read the objects of files, whose names are relative to the output: its folders are clusters."""
+    """Read the objects of files, whose names are relative to the output: its folders are clusters.
+
+    Argo CD's Applications are left out: they say where the manifests are, and change no instance.
+    """
     return {
         _key(str(file.parent).removeprefix("."), manifest): manifest
         for file, text in texts.items()
-        if _APPLICATIONS not in file.parts
+        if APPLICATIONS not in file.parts
         for manifest in _documents(text)
     }
 

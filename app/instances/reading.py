@@ -20,6 +20,7 @@ from app.errors import InputError
 from app.instances.defaults import merged
 from app.instances.model import Instance
 from app.models import Model, exclusive_keys, keys_of, models_of, validated
+from app.output import APPLICATIONS
 from constructs_lib import KeyRef
 from constructs_lib.errors import OptionError, check_text
 
@@ -108,8 +109,8 @@ def _check_clusters(sources: Sequence[Source]) -> None:
         cluster = source.instance.cluster
         if cluster is None and len(clusters) > 1:
             raise InputError(f"{source.path}: cluster: missing; others name theirs, so write it here, too")
-        if cluster is not None and (not _STEM.fullmatch(cluster) or cluster == "argocd"):
-            remedy = "write lower-case letters, digits and '-', and not argocd, where the Applications are"
+        if cluster is not None and (not _STEM.fullmatch(cluster) or cluster == APPLICATIONS):
+            remedy = f"write lower-case letters, digits and '-', and not {APPLICATIONS}, where the Applications are"
             raise InputError(f"{source.path}: cluster: {brief(cluster)}: {remedy}")
 
 
