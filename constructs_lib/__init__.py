@@ -1,9 +1,9 @@
 """Aim on Kubernetes, as cdk8s constructs.
 
 `AimStorage` is where runs live, `AimServer` what people open, `AimTracking` records runs over the network, and
-`AimNamespace` makes the namespace around them. `AimBackup` copies the runs, `AimRestore` brings them back,
-and `AimMaintenance` does chores on them. `attach` and
-`AimServer.connect` let training pods record; `AimPod` makes a pod that Pod Security "restricted" admits.
+`AimNamespace` makes the namespace around them. `AimBackup` copies the runs, `AimRestore` brings them back, and
+`AimMaintenance` does chores on them. `attach` and `AimServer.connect` let training pods record; `AimPod` makes a pod
+that Pod Security "restricted" admits.
 """
 
 import constructs_lib.nodejs  # noqa: F401  # before anything imports cdk8s

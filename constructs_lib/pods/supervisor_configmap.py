@@ -61,11 +61,11 @@ class Supervisor(Construct):
         """Make the ConfigMaps, unless the image brings the supervisor.
 
         Args:
-            scope: the server.
+            scope: the server; or the backup or the chores that have none of a server's.
             id: of this construct.
             source: where the pod has the supervisor from.
             prefix: beginning of the ConfigMaps' names: see `config_map_names`.
-            metadata: makes that of a ConfigMap of a name.
+            metadata: makes the metadata of a ConfigMap from its name.
         """
         super().__init__(scope, id)
         # one word: some hashes alone, such as 12e3, are numbers to a reader of YAML

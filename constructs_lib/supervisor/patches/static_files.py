@@ -1,6 +1,6 @@
 """Answers 404 where Aim's UI has no such file.
 
-Wrong in Aim: it answers 500, with sixty lines in the log. A page of a former version that is still open in a browser
+Wrong in Aim 3.29: it answers 500, with sixty lines in the log. A page of a former version that is still open in a browser
 asks for such files, and so does each scanner.
 """
 
