@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import Refusal, say
+from .databases import open_database
 from .files import NotPlainError, read_plain, replace_plain
 from .patches.migrations import newest, tables_of, upgrade
 from .staging import BEFORE_MIGRATION, RESTORING, copy_database
@@ -30,7 +31,6 @@ _OF_AIM = re.compile(
 )
 
 _LOCK_SECONDS = 300
-_BUSY_SECONDS = 60
 _GENERATIONS = 2
 _WAY_BACK = (
     f"use the image of Aim that wrote it; or go back, by make restore, or with the databases that were kept in "
@@ -182,10 +182,8 @@ def _outdated(repository: Path) -> list[Database]:
 def _inspect(path: Path, database: Database) -> State:
     if not path.exists():
         return State()
-    # `rw`: SQLite rolls back what a killed writer has left; it makes no file
-    uri = f"{path.absolute().as_uri()}?mode=rw"
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as file:
+        with contextlib.closing(open_database(path)) as file:
             return _read(file)
     except sqlite3.OperationalError as error:
         raise Refusal(f"{path} cannot be read: {error}") from None

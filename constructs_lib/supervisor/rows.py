@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import Refusal
-
-_BUSY_SECONDS = 60
+from .databases import open_database
 
 
 def bring_back(copy: Path, living: Path, run: str) -> None:
@@ -23,8 +22,7 @@ def bring_back(copy: Path, living: Path, run: str) -> None:
     Raises:
         Refusal: the copy does not list the run.
     """
-    uri = f"{living.absolute().as_uri()}?mode=rw"
-    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as database:
+    with contextlib.closing(open_database(living)) as database:
         database.execute("ATTACH DATABASE ? AS copy", [str(copy)])
         database.row_factory = sqlite3.Row
         try:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Callable
 
 from . import Refusal, say
+from .databases import open_database
 from .notes import BACKUP, LAST_BACKUP, note_attempt, read_json
 
 COPY = f"{BACKUP}/copy"
@@ -44,7 +45,6 @@ SUMMARY = "copy.json"
 DATABASES = ("run_metadata.sqlite", "aim_db")
 
 _SMALL = ("VERSION", "ENCRYPTION_KEY", ".project_settings")
-_BUSY_SECONDS = 60
 _MOST_ATTEMPTS = 100
 _HALF_MADE_ATTEMPTS = 5
 """So often a run without a CURRENT is looked at: a trainer may have been killed while it made the folder."""
@@ -116,8 +116,9 @@ def stage_copy(volume: Path, *, link: Link = os.link) -> Summary:
         Refusal: there is no repository, or a run of it does not hold still.
     """
     repository, folder = volume / ".aim", volume / COPY
-    if not (repository / "VERSION").exists():
-        raise Refusal(f"{repository} is no Aim repository: there is nothing to copy")
+    for name in ("VERSION", DATABASES[0]):
+        if not (repository / name).exists():
+            raise Refusal(f"{repository} is no Aim repository, it has no {name}: there is nothing to copy")
     discard(folder)
     folder.mkdir(parents=True)
     try:
@@ -220,8 +221,7 @@ def copy_database(path: Path, to: Path) -> None:
     """Copy a database that others write to; nothing where there is none."""
     if not path.exists():
         return
-    uri = f"{path.absolute().as_uri()}?mode=rw"  # SQLite rolls back what a killed writer has left; it makes no file
-    source, target = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS), sqlite3.connect(to)
+    source, target = open_database(path), sqlite3.connect(to)
     with contextlib.closing(source), contextlib.closing(target):
         source.backup(target)
 
@@ -238,9 +238,17 @@ def missing_files(copy: Path) -> int:
 
 
 def listed_runs(repository: Path) -> list[str]:
-    """Names of the runs in the database of a repository."""
-    with contextlib.closing(sqlite3.connect(repository / DATABASES[0])) as rows:
-        return [run for (run,) in rows.execute("SELECT hash FROM run ORDER BY id")]
+    """Names of the runs in the database of a repository.
+
+    Raises:
+        Refusal: it is missing, or cannot be read; it is not made.
+    """
+    path = repository / DATABASES[0]
+    try:
+        with contextlib.closing(open_database(path)) as rows:
+            return [run for (run,) in rows.execute("SELECT hash FROM run ORDER BY id")]
+    except sqlite3.Error as error:
+        raise Refusal(f"{path} cannot be read ({error}): restore the file from a backup") from None
 
 
 def _is_of_parameters(rocks: Path) -> bool:

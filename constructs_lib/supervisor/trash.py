@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from . import Refusal, say
+from .databases import BUSY_SECONDS, uri_of
 from .notes import read_json
 from .rows import bring_back
 
@@ -35,7 +36,6 @@ _TABLES = {
     "tag": "id IN (SELECT tag_id FROM living.run_tag WHERE run_id IN (SELECT id FROM living.run WHERE hash = :run))",
     "note": "run_id IN (SELECT id FROM living.run WHERE hash = :run)",
 }
-_BUSY_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +121,8 @@ def _move(store: Path, to: Path) -> None:
 
 def _copy_rows(living: Path, to: Path, run: str) -> list[tuple[int, str]]:
     """Copy the rows of a run to a database of the same tables; returns its number and its name."""
-    with contextlib.closing(sqlite3.connect(to, timeout=_BUSY_SECONDS, uri=True)) as target:
-        target.execute("ATTACH DATABASE ? AS living", [f"{living.absolute().as_uri()}?mode=rw"])
+    with contextlib.closing(sqlite3.connect(to, timeout=BUSY_SECONDS, uri=True)) as target:
+        target.execute("ATTACH DATABASE ? AS living", [uri_of(living)])
         for table, condition in _TABLES.items():
             (create,) = target.execute("SELECT sql FROM living.sqlite_master WHERE name = ?", [table]).fetchone()
             target.execute(create)

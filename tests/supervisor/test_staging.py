@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from constructs_lib.supervisor import Refusal
-from constructs_lib.supervisor.staging import COPY, SUMMARY, Summary, stage_copy
+from constructs_lib.supervisor.staging import COPY, SUMMARY, Summary, listed_runs, stage_copy
 from tests.harness.aim_environment import PYTHON
 from tests.harness.sandbox import CLIENT, Pod, running, training, wait_for
 from tests.supervisor.processes import client, done, make_runs
@@ -150,6 +150,27 @@ def test_a_run_that_a_killed_trainer_has_half_made_does_not_stop_the_copy(tmp_pa
 def test_a_volume_without_a_repository_is_refused(tmp_path: Path) -> None:
     """A backup of nothing would push the good copies out."""
     with pytest.raises(Refusal, match="is no Aim repository"):
+        stage_copy(tmp_path)
+    assert not (tmp_path / COPY).exists()
+
+
+@pytest.mark.parametrize("text", [None, b"", b"no database"])
+def test_a_database_that_cannot_list_the_runs_is_named_and_left_as_it_is(tmp_path: Path, text: bytes | None) -> None:
+    """SQLite would make one where there is none, and the report of a chore changes nothing."""
+    database = tmp_path / ".aim/run_metadata.sqlite"
+    database.parent.mkdir()
+    if text is not None:
+        database.write_bytes(text)
+    with pytest.raises(Refusal, match=r"\.aim/run_metadata\.sqlite cannot be read"):
+        listed_runs(tmp_path / ".aim")
+    assert (database.read_bytes() if database.exists() else None) == text
+
+
+def test_a_repository_without_its_database_is_not_copied(tmp_path: Path) -> None:
+    """The copy would list no run, and take the place of one that does."""
+    (tmp_path / ".aim/meta/chunks").mkdir(parents=True)
+    (tmp_path / ".aim/VERSION").touch()
+    with pytest.raises(Refusal, match=r"it has no run_metadata\.sqlite"):
         stage_copy(tmp_path)
     assert not (tmp_path / COPY).exists()
 
