@@ -112,3 +112,38 @@ def test_an_error_of_a_search_is_told_and_gives_its_turn_away() -> None:
 
     with pytest.raises(ValueError, match="damaged"):
         asyncio.run(scene())
+
+
+def test_a_search_whose_body_does_not_end_takes_no_turn() -> None:
+    """Or a few clients that send half of one keep all others out; a whole one is given on as it was sent."""
+    parts = [b"{", b"}"]
+
+    async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+        messages = [await receive() for _ in parts]
+        assert [(each["body"], each["more_body"]) for each in messages] == [(b"{", True), (b"}", False)]
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.start", "status": 200})
+
+    def sender(messages: list[Message]) -> Receive:
+        async def receive() -> Message:
+            return messages.pop(0) if messages else await asyncio.sleep(3600, {})
+
+        return receive
+
+    async def send(message: Message) -> None:
+        sent.append(message["status"])
+
+    async def scene() -> None:
+        app = BoundedSearches(echo, most=1)
+        scope = {"type": "http", "path": SEARCH}
+        half: Message = {"type": "http.request", "body": b"{", "more_body": True}
+        rest: Message = {"type": "http.request", "body": b"}", "more_body": False}
+        stuck = asyncio.ensure_future(app(scope, sender([half]), send))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(app(scope, sender([half, rest, {"type": "http.disconnect"}]), send), 5)
+        assert not stuck.done()
+        stuck.cancel()
+
+    sent: list[int] = []
+    asyncio.run(scene())
+    assert sent == [200]

@@ -7,6 +7,7 @@ in a worker, and it answered nobody else for a minute.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from .asgi import App, Message, Receive, Scope, Send, send_text
 
@@ -38,6 +39,8 @@ class BoundedSearches:
         if scope["type"] != "http" or "/search/" not in scope["path"]:
             await self._app(scope, receive, send)
             return
+        # before it has a turn: a client that sends no end of a body would keep it for ever
+        receive = await _received(receive)
         turns = self._turns = self._turns or asyncio.Semaphore(self._most)  # Python 3.9 binds it to the running loop
         try:
             await asyncio.wait_for(turns.acquire(), _WAITING_SECONDS)
@@ -65,3 +68,15 @@ class BoundedSearches:
         except Exception:
             if is_read:
                 raise
+
+
+async def _received(receive: Receive) -> Receive:
+    """Receive a body as a whole; what is returned gives it once more."""
+    messages = deque([await receive()])
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+
+    async def again() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return again
