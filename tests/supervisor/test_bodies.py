@@ -112,7 +112,7 @@ def test_bodies_that_are_not_ended_take_no_more_memory_together_than_is_allowed(
 
 def test_a_large_body_that_is_never_ended_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its client would keep the room of others."""
-    monkeypatch.setattr(bodies, "_SECONDS", 0.1)
+    monkeypatch.setattr(bodies, "SECONDS_OF_BODY", 0.1)
     statuses = list[int]()
     bounded = BoundedBodies(_reads_body, most=10 * PART, together=10 * PART)
     asyncio.run(asyncio.wait_for(_send(bounded, 2 * PART, statuses, asyncio.Event()), 10))

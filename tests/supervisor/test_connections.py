@@ -1,8 +1,7 @@
-"""Connections on which nothing is asked are closed, and no others."""
+"""A connection is closed whose client does nothing, and no other one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,53 +11,91 @@ from constructs_lib.supervisor.patches import connections
 from constructs_lib.supervisor.patches.connections import SilentConnections
 
 
-@dataclass(eq=False)
 class Connection:
-    """A connection of uvicorn's, whose newest request is its `cycle`."""
+    """One of uvicorn's, with a request that is being answered.
 
-    cycle: Any = None
-    is_closed: bool = False
-    transport: Any = field(init=False)
+    Attributes:
+        unread: bytes of the answer.
+        is_open: until it is closed.
+    """
 
-    def __post_init__(self) -> None:
-        """Note its end."""
-        self.transport = SimpleNamespace(close=lambda: setattr(self, "is_closed", True))
+    def __init__(self, *, unread: int = 0, **request: bool) -> None:
+        self.cycle: Any = SimpleNamespace(**{"response_complete": False, "more_body": False, **request})
+        self.transport = SimpleNamespace(abort=self._abort, get_write_buffer_size=self._left)
+        self.unread: int = unread
+        self.is_open = True
 
+    def _left(self) -> int:
+        return self.unread
 
-def request(*, answered: bool) -> Any:
-    """A request, as uvicorn has it."""
-    return SimpleNamespace(response_complete=answered)
-
-
-@pytest.mark.parametrize(
-    ("connection", "is_closed"),
-    [
-        (Connection(), True),
-        (Connection(request(answered=True)), True),
-        (Connection(request(answered=False)), False),
-        (SimpleNamespace(is_closed=False), False),
-    ],
-    ids=["no-request", "answered", "search-of-minutes", "web-socket"],
-)
-def test_a_connection_is_closed_unless_something_goes_on(connection: Any, *, is_closed: bool) -> None:
-    """An answer may take longer than a client may be silent; the first look only learns what there is."""
-    silent = SilentConnections([connection], seconds=0)
-    silent.look()
-    assert not connection.is_closed
-    silent.look()
-    assert connection.is_closed == is_closed
+    def _abort(self) -> None:
+        self.is_open = False
 
 
-def test_a_connection_with_a_new_request_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it has been silent from one look to the next; calls in between are no looks."""
-    connection, now = Connection(request(answered=True)), [1000.0]
-    monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    silent = SilentConnections([connection], seconds=75)
-    for moment in (0, 74, 76, 150):
-        now[0] = 1000.0 + moment
-        connection.cycle = request(answered=True) if moment == 76 else connection.cycle
+class Looks:
+    """Looks at a connection every ten seconds; a body has thirty."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = iter(range(0, 1000, 10))
+        monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    def left(self, connection: Connection, *unread: int) -> int:
+        """How many looks leave it open, of one for each number of bytes that are not read yet."""
+        silent = SilentConnections([connection], 10, of_body=30)
+        left = 0
+        for connection.unread in unread:
+            silent.look()
+            left += connection.is_open
+        return left
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    """Looks by a clock of their own."""
+    return Looks(monkeypatch)
+
+
+def test_one_without_a_request_is_closed(looks: Looks) -> None:
+    """Whether there has been none, or it is answered."""
+    silent = Connection()
+    silent.cycle = None
+    assert [looks.left(each, 0, 0, 0) for each in (silent, Connection(response_complete=True))] == [1, 1]
+
+
+def test_one_that_is_being_answered_stays(looks: Looks) -> None:
+    """A search takes minutes."""
+    assert looks.left(Connection(), *[0] * 20) == 20
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_one_whose_client_reads_nothing_is_closed(looks: Looks, is_answered: bool) -> None:
+    """Uvicorn has closed it, and waits for the client; a slow one stays, as it reads some."""
+    assert looks.left(Connection(response_complete=is_answered), 900, 900, 900) == 1
+    assert looks.left(Connection(response_complete=is_answered), 900, 800, 700) == 3
+
+
+def test_one_whose_request_does_not_end_is_closed(looks: Looks) -> None:
+    """Later, as a large body may take its time."""
+    assert looks.left(Connection(more_body=True), *[0] * 20) == 3
+
+
+def test_one_with_a_new_request_stays() -> None:
+    """Until it has been silent from one look to the next."""
+    connection = Connection(response_complete=True)
+    silent = SilentConnections([connection], 0)
+    for _ in range(3):
+        connection.cycle = Connection(response_complete=True).cycle
         silent.look()
-        assert not connection.is_closed
-    now[0] = 1000.0 + 152
+    assert connection.is_open
     silent.look()
-    assert connection.is_closed
+    assert not connection.is_open
+
+
+def test_a_web_socket_is_left_alone() -> None:
+    """It has no requests: `pings` sees to it."""
+    connection = Connection()
+    del connection.cycle
+    silent = SilentConnections([connection], 0)
+    for _ in range(3):
+        silent.look()
+    assert connection.is_open

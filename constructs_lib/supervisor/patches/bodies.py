@@ -26,8 +26,8 @@ which is what the memory of a tracking server bears once."""
 _SMALL = 2**16
 """Bytes of a body that are received whatever others send: what a run tells again and again has some hundreds."""
 
-_SECONDS = 300
-"""For the whole of a body that is not small."""
+SECONDS_OF_BODY = 300
+"""For the whole of a body that is not small; `connections` sees to small ones."""
 
 
 class BoundedBodies:
@@ -87,7 +87,7 @@ class _Request:
 
     def __init__(self, receive: Receive, send: Send, most: int, room: _Room) -> None:
         self._receive, self._send, self._most, self._room = receive, send, most, room
-        self.size, self._end = 0, time.monotonic() + _SECONDS
+        self.size, self._end = 0, time.monotonic() + SECONDS_OF_BODY
         self._is_answered = self._is_whole = self.is_refused = False
 
     async def receive(self) -> Message:
@@ -109,7 +109,7 @@ class _Request:
         try:
             return await asyncio.wait_for(self._receive(), self._end - time.monotonic())
         except asyncio.TimeoutError:
-            await self._refuse(408, f"a body is received within {_SECONDS} s")
+            await self._refuse(408, f"a body is received within {SECONDS_OF_BODY} s")
             return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
