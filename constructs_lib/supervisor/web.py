@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import say
+from .patches.batches import bound_repetitions
 from .patches.bodies import MOST_OF_PAGES, TOGETHER_OF_PAGES, BoundedBodies
 from .patches.bounded_searches import BoundedSearches
 from .patches.connections import SilentConnections
@@ -78,6 +79,7 @@ def web_application(options: argparse.Namespace) -> Any:
     keep_deleted_runs()
     restrict_run_hashes()
     bound_stored_trees()
+    bound_repetitions()
     speed_up_web()
     found = StaticFiles(app, folder_of_ui())
     watched = BoundedSearches(IndexDamage(found, Path(options.repository)))
