@@ -11,6 +11,7 @@ from typing import Any
 
 from . import Refusal, say
 from .child import report
+from .patches.bodies import MOST_OF_TRACKING
 from .patches.index_readers import protect_index
 from .patches.stores import open_stores_in_one_thread
 from .patches.tracking import REFUSALS
@@ -58,7 +59,9 @@ def _arguments(options: argparse.Namespace) -> list[str]:
     from aim.cli.utils import build_uvicorn_command
 
     # without the interpreter, `-m` and `uvicorn`; an empty log level is the one of `aim server`
-    return build_uvicorn_command("aim.ext.transport.run:app", port=options.port, log_level="")[3:]  # type: ignore[no-any-return]
+    of_aim = build_uvicorn_command("aim.ext.transport.run:app", port=options.port, log_level="")[3:]
+    # a message of Aim's 1 GiB takes more than two to be received
+    return [*of_aim, f"--ws-max-size={MOST_OF_TRACKING}"]
 
 
 def _await_go(descriptor: int) -> None:

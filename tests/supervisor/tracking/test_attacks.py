@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from constructs_lib.supervisor.patches.bodies import MOST_OF_TRACKING
 from tests.harness.aim_environment import PYTHON, ROOT
 from tests.supervisor.attacks import ATTACKS
 from tests.supervisor.tracking.conftest import HERE, REFUSED, TrackingServer, bare_server, run, serving
@@ -194,6 +195,21 @@ def test_answers_to_pings_that_are_not_read_are_not_kept(restricted: TrackingSer
             while part := client.recv(2**20):
                 answers += len(part)
     assert 0 < answers < len(pings) / 1.5
+
+
+def test_a_message_is_no_larger_than_a_body(restricted: TrackingServer) -> None:
+    """Its size is refused before it is sent."""
+    for size, answer in ((MOST_OF_TRACKING, b""), (MOST_OF_TRACKING + 1, b"exceeds limit of 268435456 bytes")):
+        with socket.create_connection(("127.0.0.1", restricted.port), timeout=30) as client:
+            client.sendall(_HANDSHAKE)
+            assert client.recv(4096).startswith(b"HTTP/1.1 101")
+            client.sendall(b"\x82\xff" + size.to_bytes(8, "big") + bytes(4))
+            client.settimeout(2)
+            received = b""
+            with contextlib.suppress(TimeoutError):
+                received = client.recv(4096)
+        assert received.endswith(answer)
+        assert bool(received) == bool(answer)
 
 
 _HANDSHAKE = (
