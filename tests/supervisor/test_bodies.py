@@ -91,6 +91,29 @@ def test_no_more_is_received_than_is_allowed() -> None:
     assert [message.get("status") for message in sent] == [413, None]
 
 
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_client_that_leaves_within_its_body_is_no_failure(is_whole: bool) -> None:
+    """The log says nothing of it; what fails once the body is there is told."""
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"123", "more_body": not is_whole},
+        {"type": "http.disconnect"},
+    ]
+
+    async def fails(_: Scope, receive: Receive, _send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        raise ConnectionError
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(_: Message) -> None:
+        pytest.fail("there is nobody to answer")
+
+    with pytest.raises(ConnectionError) if is_whole else contextlib.nullcontext():
+        asyncio.run(_serve(BoundedBodies(fails, most=10, together=100), receive, send))
+
+
 def test_bodies_that_are_not_ended_take_no_more_memory_together_than_is_allowed() -> None:
     """A few clients could hold all memory for ever; small bodies are received all the same, and room comes back."""
     bounded, statuses, pending = BoundedBodies(_reads_body, most=10 * PART, together=3 * PART), list[int](), 2 * PART

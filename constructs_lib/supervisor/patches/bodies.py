@@ -82,7 +82,7 @@ class _Request:
 
     Attributes:
         size: bytes of the body so far.
-        is_refused: whether it was answered here.
+        is_refused: whether it was answered here, or its client was gone before the end of its body.
     """
 
     def __init__(self, receive: Receive, send: Send, most: int, room: _Room) -> None:
@@ -95,6 +95,8 @@ class _Request:
         message: Message = {"type": "http.disconnect"} if self.is_refused else await self._next()
         part = len(message.get("body", b""))
         self.size, self._room.left = self.size + part, self._room.left - part
+        # what the application makes of half a body is no failure of it, and a hundred lines of log
+        self.is_refused |= message["type"] == "http.disconnect" and not self._is_whole
         self._is_whole = not message.get("more_body")
         if self.size > self._most:
             await self.refuse_size()
