@@ -11,6 +11,13 @@ from constructs_lib.supervisor.patches import connections
 from constructs_lib.supervisor.patches.connections import SilentConnections
 
 
+class Request:
+    """One of uvicorn's, and no other one."""
+
+    def __init__(self, *, response_complete: bool = False, more_body: bool = False) -> None:
+        self.response_complete, self.more_body = response_complete, more_body
+
+
 class Connection:
     """One of uvicorn's, with a request that is being answered.
 
@@ -20,7 +27,7 @@ class Connection:
     """
 
     def __init__(self, *, unread: int = 0, **request: bool) -> None:
-        self.cycle: Any = SimpleNamespace(**{"response_complete": False, "more_body": False, **request})
+        self.cycle: Any = Request(**request)
         self.transport = SimpleNamespace(abort=self._abort, get_write_buffer_size=self._left)
         self.unread: int = unread
         self.is_open = True
@@ -84,7 +91,7 @@ def test_one_with_a_new_request_stays() -> None:
     connection = Connection(response_complete=True)
     silent = SilentConnections([connection], 0)
     for _ in range(3):
-        connection.cycle = Connection(response_complete=True).cycle
+        connection.cycle = Request(response_complete=True)
         silent.look()
     assert connection.is_open
     silent.look()
