@@ -57,13 +57,14 @@ restore: .venv/.app
 test: .venv/.dev node_modules/.done .venv-aim/bin/aim
 	@python -m pytest --cov $(if $(WORKERS),-n $(WORKERS) --dist loadfile)
 
-# with an environment of its own: lowest-direct takes the lowest versions that pyproject.toml names
+# with an environment of its own: lowest-direct takes the lowest versions that pyproject.toml names. The tools of tests are
+# the newest, and may warn of each other
 RESOLUTION ?= lowest-direct
 compat: .venv/.dev node_modules/.done
 	@uv venv --quiet --clear --seed --python $(PYTHON) .venv-compat
 	uv pip compile --quiet --python $(PYTHON) --resolution $(RESOLUTION) pyproject.toml --group app -o .venv-compat/pins.txt
 	uv pip install --quiet --python .venv-compat -r .venv-compat/pins.txt --group dev
-	.venv-compat/bin/python -m pytest -m "not pod"
+	.venv-compat/bin/python -m pytest -m "not pod" -W default
 
 lint: .venv/.dev
 	@ruff check --quiet

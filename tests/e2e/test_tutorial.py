@@ -66,7 +66,7 @@ def test_the_tutorial_from_its_first_to_its_last_command(namespace: str, folder:
     (index,) = [number for number, line in enumerate(lines) if "port-forward" in line]
     before, forward, after = lines[:index], lines[index], lines[index + 1 :]
     said = "".join(shell(line) for line in before)
-    assert said.count(" created") == 6 + 1
+    assert said.count(" created") == 8 + 1
     assert 'deployment "laptop" successfully rolled out' in said
     assert [line for line in said.splitlines() if line.startswith("recorded ")] == [
         "recorded rate 0.1",

@@ -1,7 +1,7 @@
 """Answers 404 where Aim's UI has no such file.
 
-Wrong in Aim 3.29: it answers 500, with sixty lines in the log. A page of a former version that is still open in a browser
-asks for such files, and so does each scanner.
+Wrong in Aim 3.29: it answers 500, with sixty lines in the log. A page of a former version that is still open in a
+browser asks for such files, and so does each scanner.
 """
 
 from __future__ import annotations

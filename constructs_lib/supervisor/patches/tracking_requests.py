@@ -20,6 +20,7 @@ from .pings import bound_pongs
 from .queries import restrict_queries
 from .tracking import IDENTIFIER, REFUSALS, restrict_instructions
 from .trash import keep_deleted_runs
+from .web_sockets import EndedWebSockets, keep_no_web_sockets
 
 _RESOURCE_ROUTES = rf"get-resource|read-instruction|write-instruction|release-resource/{IDENTIFIER}"
 _CLIENT_ROUTES = rf"get-version|(?:connect|reconnect|heartbeat|disconnect)/{IDENTIFIER}"
@@ -33,11 +34,12 @@ def application() -> App:
     keep_deleted_runs()
     restrict_instructions()
     bound_pongs()
+    keep_no_web_sockets()
     restrict_queries()  # a second line: no instruction that is let through evaluates a query
     from aim.ext.transport.config import AIM_SERVER_BASE_PATH
     from aim.ext.transport.server import create_app
 
-    bounded = BoundedBodies(create_app(), most=MOST_OF_TRACKING, together=TOGETHER_OF_TRACKING)
+    bounded = BoundedBodies(EndedWebSockets(create_app()), most=MOST_OF_TRACKING, together=TOGETHER_OF_TRACKING)
     return Guard(bounded, base_path=os.environ.get(AIM_SERVER_BASE_PATH, ""))
 
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ class TrackingServer:
 
     folder: Path
     port: int
+    pid: int = 0
 
     @property
     def address(self) -> str:
@@ -37,6 +38,12 @@ class TrackingServer:
     def url(self) -> str:
         """The repository, as Aim's client knows it."""
         return f"aim://{self.address}"
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGESIZE")
 
     @property
     def logs(self) -> list[str]:
@@ -75,7 +82,7 @@ def serving(folder: Path, *command: object, **environment: str) -> Iterator[Trac
         )
         try:
             _await(server, process)
-            yield server
+            yield replace(server, pid=process.pid)
         finally:
             process.kill()
             process.wait()

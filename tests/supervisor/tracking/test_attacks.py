@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,21 @@ def test_a_message_is_no_larger_than_a_body(restricted: TrackingServer) -> None:
                 received = client.recv(4096)
         assert received.endswith(answer)
         assert bool(received) == bool(answer)
+
+
+def test_a_large_message_that_is_refused_is_not_kept(restricted: TrackingServer) -> None:
+    """Four of the largest are more than the container has."""
+    before, size = restricted.memory, 64 * 2**20
+    for _ in range(4):
+        with socket.create_connection(("127.0.0.1", restricted.port), timeout=30) as client:
+            client.sendall(_HANDSHAKE)
+            assert client.recv(4096).startswith(b"HTTP/1.1 101")
+            client.sendall(b"\x82\xff" + size.to_bytes(8, "big") + bytes(4) + bytes(size))
+            assert client.recv(4096).startswith(b"\x82")  # a message, which says why it is refused
+    end = time.monotonic() + 30
+    while restricted.memory > before + size and time.monotonic() < end:
+        time.sleep(0.1)
+    assert restricted.memory < before + size
 
 
 _HANDSHAKE = (
