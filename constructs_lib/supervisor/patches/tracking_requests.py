@@ -21,6 +21,7 @@ from .queries import restrict_queries
 from .tracking import IDENTIFIER, REFUSALS, restrict_instructions
 from .trash import keep_deleted_runs
 from .web_sockets import EndedWebSockets, keep_no_web_sockets
+from .whole_answers import WholeAnswers
 
 _RESOURCE_ROUTES = rf"get-resource|read-instruction|write-instruction|release-resource/{IDENTIFIER}"
 _CLIENT_ROUTES = rf"get-version|(?:connect|reconnect|heartbeat|disconnect)/{IDENTIFIER}"
@@ -39,7 +40,9 @@ def application() -> App:
     from aim.ext.transport.config import AIM_SERVER_BASE_PATH
     from aim.ext.transport.server import create_app
 
-    bounded = BoundedBodies(EndedWebSockets(create_app()), most=MOST_OF_TRACKING, together=TOGETHER_OF_TRACKING)
+    bounded = BoundedBodies(
+        WholeAnswers(EndedWebSockets(create_app())), most=MOST_OF_TRACKING, together=TOGETHER_OF_TRACKING
+    )
     return Guard(bounded, base_path=os.environ.get(AIM_SERVER_BASE_PATH, ""))
 
 

@@ -127,7 +127,7 @@ def is_let_through(method, path):
 
 fastapi.FastAPI.include_router = include
 guard = application()
-app = guard._aim._app._app
+app = guard._aim._app._app._app
 (mounted,) = [route for route in app.routes if hasattr(route, "app") and not hasattr(route, "endpoint")]
 routes += [(route.path, route) for route in (*app.routes, *mounted.routes) if getattr(route, "path", "")]
 found = {(method, path.rstrip("/")) for path, route in routes for method in getattr(route, "methods", ["WEBSOCKET"])}

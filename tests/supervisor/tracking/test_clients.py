@@ -32,6 +32,23 @@ def test_a_client_records_and_reads_everything_as_with_bare_aim(
     assert len(found["metrics"]) == 3
 
 
+_ASK = """
+import sys
+from attacks import Intruder
+
+client = Intruder(sys.argv[1])
+answer = client.send(client.get("Repo"), "list_all_runs")
+print(answer.status_code, answer.headers.get("content-length"), len(answer.content))
+"""
+
+
+def test_what_a_client_reads_comes_with_its_length(bare: TrackingServer, restricted: TrackingServer) -> None:
+    """A proxy on a busy node breaks off answers without, now and then; Aim's own server gives none."""
+    for server, has_length in ((bare, False), (restricted, True)):
+        status, length, size = run(PYTHON, "-c", _ASK, server.address, folder=HERE).split()
+        assert (status, length) == ("200", size if has_length else "None")
+
+
 def test_the_command_line_works(restricted: TrackingServer, tmp_path: Path) -> None:
     """`aim runs` lists, copies and removes runs, and `aim storage` prunes, by the URL of the server."""
     made = "import sys, aim; print(aim.Run(repo=aim.Repo(sys.argv[1], init=True)).hash)"
