@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from .asgi import App, Message, Receive, Scope, Send, values
+from .asgi import App, HeldAnswer, Message, Receive, Scope, Send, values
 
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
@@ -69,23 +69,16 @@ class _Answer:
     """Passes on an answer. A page, of a few kilobytes, is held until its scripts are known."""
 
     def __init__(self, send: Send) -> None:
-        self._send = send
-        self._page: Message | None = None
-        self._body = b""
+        self._held = HeldAnswer(send, _with_policy, holds=_is_page)
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": _hardened(message)}
-            if _is_page(message):
-                self._page = message
-                return
-        if self._page:
-            self._body += message.get("body", b"")
-            if message.get("more_body"):
-                return
-            await self._send({**self._page, "headers": [*self._page["headers"], *_page_headers(self._body)]})
-            self._page, message = None, {"type": "http.response.body", "body": self._body}
-        await self._send(message)
+        await self._held(message)
+
+
+def _with_policy(page: Message, body: bytes) -> Message:
+    return {**page, "headers": [*page["headers"], *_page_headers(body)]}
 
 
 def _is_page(start: Message) -> bool:

@@ -8,7 +8,7 @@ prematurely", and with it the run. What comes as a whole is read before any of i
 
 from __future__ import annotations
 
-from .asgi import App, Message, Receive, Scope, Send
+from .asgi import App, HeldAnswer, Message, Receive, Scope, Send
 
 _SMALL = 2**11
 """Bytes of a body that a proxy reads at once, whatever the head of the answer takes of its buffer of 4 KiB."""
@@ -23,30 +23,10 @@ class WholeAnswers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer."""
-        await self._app(scope, receive, _Answer(send) if scope["type"] == "http" else send)
+        held = HeldAnswer(send, _with_length, most=_SMALL)
+        await self._app(scope, receive, held if scope["type"] == "http" else send)
 
 
-class _Answer:
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._start: Message | None = None
-        self._body = b""
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._start = message
-            return
-        self._body += message.get("body", b"")
-        is_whole = not message.get("more_body")
-        if self._start:
-            if not is_whole and len(self._body) <= _SMALL:
-                return
-            await self._send(_with_length(self._start, len(self._body)) if is_whole else self._start)
-            self._start = None
-        await self._send({"type": "http.response.body", "body": self._body, "more_body": not is_whole})
-        self._body = b""
-
-
-def _with_length(start: Message, length: int) -> Message:
+def _with_length(start: Message, body: bytes) -> Message:
     headers = [pair for pair in start.get("headers", ()) if pair[0].lower() != b"content-length"]
-    return {**start, "headers": [*headers, (b"content-length", str(length).encode())]}
+    return {**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
