@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -45,6 +45,11 @@ class Entry:
     def key(self) -> tuple[str, ...]:
         """What two entries that cannot both be made have in common."""
         return self.use, self.kind, self.place, self.name
+
+
+def config_maps(names: Iterable[str], *, place: str, option: str) -> list[Entry]:
+    """Entries of ConfigMaps that one option names."""
+    return [Entry(kind="ConfigMap", place=place, name=name, option=option) for name in names]
 
 
 class _Registry(Construct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cdk8s
@@ -14,7 +14,7 @@ from constructs_lib.pods.aim_containers import Role
 from constructs_lib.pods.image import ImageOptions, check_image_options
 from constructs_lib.pods.pod_options import for_aim
 from constructs_lib.pods.supervisor_configmap import config_map_names
-from constructs_lib.registry import Entry
+from constructs_lib.registry import Entry, config_maps
 from constructs_lib.server.dashboard import dashboard_name
 from constructs_lib.server.metrics import METRICS
 from constructs_lib.server.server_options import ServerOptions
@@ -79,8 +79,8 @@ def resolve(
             Entry(kind="Deployment", place=storage.place, name=deployment, option="deployment_name"),
             Entry(kind="NetworkPolicy", place=storage.place, name=deployment, option="deployment_name"),
             Entry(kind="Service", place=storage.place, name=service, option="service.name"),
-            *_config_maps(storage, carried.values(), option="supervisor_name"),
-            *_config_maps(storage, others, option="name"),
+            *config_maps(carried.values(), place=storage.place, option="supervisor_name"),
+            *config_maps(others, place=storage.place, option="name"),
         ),
     )
 
@@ -118,10 +118,6 @@ def _role(options: ServerOptions, service_hosts: Sequence[str]) -> Role:
         arguments=("--workers", str(options.workers), *hosts),
         loopback=options.login is not None,
     )
-
-
-def _config_maps(storage: AimStorage, names: Iterable[str], *, option: str) -> list[Entry]:
-    return [Entry(kind="ConfigMap", place=storage.place, name=name, option=option) for name in names]
 
 
 def _stores(storage: AimStorage) -> list[Entry]:

@@ -20,7 +20,7 @@ from constructs_lib.pods.pod import MOUNT_PATH, AimPod
 from constructs_lib.pods.resources import Resources
 from constructs_lib.pods.security import pod_security_context
 from constructs_lib.pods.supervisor_configmap import WORKING_DIR, Supervisor, config_map_names
-from constructs_lib.registry import Entry
+from constructs_lib.registry import Entry, config_maps
 from constructs_lib.storage.storage import AimStorage, check_namespaces, check_storage
 
 GRACE_PERIOD = cdk8s.Duration.seconds(60)
@@ -159,7 +159,7 @@ def supervisor_entries(
         supervisor: that of a server, with which none is made.
     """
     names = {} if supervisor else config_map_names(_prefix(name, component), "ConfigMap")
-    return [Entry(kind="ConfigMap", place=storage.place, name=each, option="name") for each in names.values()]
+    return config_maps(names.values(), place=storage.place, option="name")
 
 
 def _prefix(name: str, component: str) -> str:
