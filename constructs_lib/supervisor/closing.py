@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from . import say
+from .patches.lost_runs import end_run
+from .patches.rocks import reason
 
 
 def close_runs(volume: Path, ended: float) -> int:
@@ -27,9 +30,7 @@ def close_runs(volume: Path, ended: float) -> int:
 
 
 def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -> bool:
-    """End a run, and remove its half-written points; returns whether it has ended.
-
-    One that cannot be closed keeps the mark of its progress, by which the server counts it as running.
+    """End a run without its half-written points, and say so; returns whether it has ended.
 
     Args:
         repository: Aim's object.
@@ -37,43 +38,62 @@ def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -
         ended: when it is said to have ended, unless it says so itself, in seconds since the epoch.
         quiet: say only what is wrong with it.
     """
-    mark = Path(repository.path, "meta/progress", run)
-    was_marked, is_closed = mark.exists(), _end(repository, run, ended, quiet=quiet)
-    repository.container_pool.clear()
-    if is_closed:
-        mark.unlink(missing_ok=True)
-    elif was_marked:
-        mark.touch()  # Aim has removed it, with what it had opened
-    return is_closed
-
-
-def _end(repository: Any, run: str, ended: float, *, quiet: bool) -> bool:
+    torn, problem = 0, ""
     try:
-        tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
         torn = _remove_torn(repository, run)
-        if tree.get("end_time") is None:  # last: a run that has ended is not looked at again
-            tree["end_time"] = ended
-    except Exception as error:  # noqa: BLE001  # one damaged run is no reason to restore none
-        say(f"cannot close run {run}: {type(error).__name__}: {error}")
-        return False
-    if torn or not quiet:
+    except Exception as error:  # noqa: BLE001  # one damaged run is no reason to leave the others
+        problem = reason(error)
+    problem = problem or end_run(repository, run, ended)
+    if problem:
+        say(f"cannot close run {run}: {problem}")
+    elif torn or not quiet:
         say(f"closed run {run}" + (f", without {torn} half-written points" if torn else ""))
-    return True
+    return not problem
 
 
 def _remove_torn(repository: Any, run: str) -> int:
     """Remove points without a step, which Aim writes last: it would take all later ones for their neighbours'."""
     if not Path(repository.path, "seqs/chunks", run).exists():  # Aim would make it, and the report miss it no more
         return 0
-    sequences = repository.request_tree("seqs", run, read_only=False)
-    contexts, torn = sequences.subtree(("seqs", "v2", "chunks", run)), 0
+    container = repository.request_container("seqs", run, read_only=False)
+    contexts, torn = container.tree().subtree(("seqs", "v2", "chunks", run)), 0
     for context in [*contexts.keys()]:
         for name in [*contexts.subtree(context).keys()]:
-            series = contexts.subtree((context, name))
-            columns = {column: {key for key, _ in series.subtree(column).items()} for column in [*series.keys()]}
-            missing = set().union(*columns.values()) - columns.get("step", set())
-            for column, keys in columns.items():
-                for key in missing & keys:
-                    del series.subtree(column)[key]
-            torn += len(missing)
+            torn += _remove_torn_of(container, ("seqs", "v2", "chunks", run, context, name))
     return torn
+
+
+def _remove_torn_of(container: Any, series: tuple[Any, ...]) -> int:
+    from aim.storage.encoding import decode_path
+
+    columns, missing = container.tree().subtree(series), set()
+    for column in [*columns.keys()]:
+        steps = _points(container, (*series, "step"))
+        for point in [*_others(_points(container, (*series, column)), steps)]:
+            (key,) = decode_path(point)
+            if columns.subtree("step").get(key) is None:  # asked once more: what follows is for good
+                del columns.subtree(column)[key]
+                missing.add(key)
+    return len(missing)
+
+
+def _points(container: Any, column: tuple[Any, ...]) -> Iterator[bytes]:
+    """Encoded keys of a column in their order; one by one, as a trainer may have written millions."""
+    from aim.storage.encoding import encode_path
+
+    prefix, length, last = encode_path(column), len(encode_path((0,))), b""
+    for key, _ in container.items(prefix):
+        point = bytes(key[len(prefix) :][:length])
+        if point != last:  # an image has several values, and the column one without a key
+            last = point
+            yield point
+
+
+def _others(points: Iterator[bytes], among: Iterator[bytes]) -> Iterator[bytes]:
+    """Points that are not among others, of which both come in the same order."""
+    other = next(among, None)
+    for point in points:
+        while other is not None and other < point:
+            other = next(among, None)
+        if other != point:
+            yield point

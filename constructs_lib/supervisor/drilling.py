@@ -25,22 +25,30 @@ def inspect(options: argparse.Namespace) -> None:
     """Open every run of a restored copy, and note the result on the volume of runs.
 
     Raises:
-        Refusal: runs are missing, or cannot be opened.
+        Refusal: runs are missing, or the copy or some of its runs cannot be read.
     """
     copy = Path(options.copy)
     expected = read_json(copy / SUMMARY).get("runs", -1)
-    missing, broken = missing_files(copy), dict(unreadable_runs(copy))
-    for run, reason in broken.items():
-        say(f"run {run} cannot be read: {reason}")
-    listed = len(listed_runs(copy / ".aim"))
-    found = len([*(copy / ".aim/meta/chunks").iterdir()]) - len(broken)
-    succeeded = found == expected and not broken and not missing
+    try:
+        found, is_whole, text = _examine(copy)
+    except Exception as error:  # noqa: BLE001  # whatever Aim and SQLite raise for what is no repository
+        found, is_whole, text = 0, False, f"{type(error).__name__}: {error}"
+    succeeded = is_whole and found == expected
     note(Path(options.repository, LAST_DRILL), succeeded=succeeded, runs=found, expected=expected)
-    summary = f"{found} of {expected} runs of the newest copy are read by Aim, {listed} are listed"
-    summary += f", {missing} files are missing" if missing else ""
+    summary = f"{found} of {expected} runs of the newest copy are read by Aim, {text}"
     if not succeeded:
         raise Refusal(f"{summary}: restore an older copy to another volume, and compare")
     conclude(summary)
+
+
+def _examine(copy: Path) -> tuple[int, bool, str]:
+    """How many runs of a copy can be read, whether nothing is wrong with it, and a text on the rest of it."""
+    missing, broken = missing_files(copy), dict(unreadable_runs(copy))
+    for run, reason in broken.items():
+        say(f"run {run} cannot be read: {reason}")
+    found = len([*(copy / ".aim/meta/chunks").iterdir()]) - len(broken)
+    listed = f"{len(listed_runs(copy / '.aim'))} are listed"
+    return found, not broken and not missing, f"{listed}, {missing} files are missing" if missing else listed
 
 
 def unreadable_runs(volume: Path) -> Iterator[tuple[str, str]]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 from pathlib import Path
 
 from .files import NotPlainError, open_plain
 from .trash import KINDS
+
+_FLOCK = "hhqqi"
+"""`struct flock` of Linux on 64 bits (fcntl(2)): kind, whence, start, length, process."""
 
 
 def has_writer(repository: Path, run: str) -> bool:
@@ -23,11 +27,13 @@ def written_runs(repository: Path) -> list[str]:
 
 
 def _is_locked(path: Path) -> bool:
+    """Whether the lock cannot be taken; it is not taken, as a trainer that begins in that moment would fail by it."""
+    wanted = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
         with os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind, *_ = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, wanted))
     except (FileNotFoundError, NotPlainError):
         return False
     except OSError:
         return True
-    return False
+    return bool(kind != fcntl.F_UNLCK)

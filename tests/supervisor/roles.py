@@ -112,6 +112,15 @@ def run_hold(options: argparse.Namespace) -> None:
         tell(number=int(line))
 
 
+def run_close_lost(options: argparse.Namespace) -> None:
+    """Look for lost runs three times, as the indexer does with a pause in between."""
+    from supervisor.patches.lost_runs import LostRuns
+
+    lost = LostRuns(options.volume / ".aim")
+    for _ in range(3):
+        lost.close({path.name for path in (options.volume / ".aim/meta/progress").iterdir()})
+
+
 def run_churn(options: argparse.Namespace) -> None:
     """Begin, end, resume and delete runs for some seconds, as trainers and users do; `number` seeds the choice."""
     import aim

@@ -7,14 +7,19 @@ Wrong in Aim 3.29, whose `RunStatusManager` decides which runs these are:
 * It lists all check-ins of all runs for each running run.
 * A run that was locked once, by a trainer that was only slow, is never closed.
 * A run whose trainer has not checked in for the first time yet seems to be lost.
+* One that cannot be opened, as its trainer is only slow, loses the mark of its progress: it has ended then for whatever
+  looks at the marks, and goes on.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from .. import say
+from ..writers import has_writer
 from .rocks import reason
 
 
@@ -48,10 +53,12 @@ class LostRuns:
 
     def _close(self, run: str) -> None:
         try:
-            if self._manager._is_run_stalled(run):
-                self._manager._mark_run_as_terminated(run)
+            is_lost = self._manager._is_run_stalled(run) and not has_writer(self._check_ins.parent, run)
+            problem = end_run(self._manager.repo, run, time.time()) if is_lost else ""
         except Exception as error:  # noqa: BLE001  # one run must not keep the others from being closed
-            self._report(f"cannot close run {run}, whose trainer seems to be gone: {reason(error)}")
+            problem = reason(error)
+        if problem:
+            self._report(f"cannot close run {run}, whose trainer seems to be gone: {problem}")
 
     def _report(self, text: str) -> None:
         if text not in self._reported:
@@ -70,3 +77,33 @@ class _CheckIns:
     def glob(self, pattern: str) -> list[Path]:
         """Check-ins of a run, as Aim asks for them: `<run>-*-progress-*-*`."""
         return [path for path in self._paths.get(pattern.partition("-")[0], ()) if path.match(pattern)]
+
+
+def end_run(repository: Any, run: str, ended: float) -> str:
+    """End a run as it is; returns why it has not ended, or nothing.
+
+    One that cannot be ended keeps the mark of its progress, by which the server counts it as running.
+
+    Args:
+        repository: Aim's object.
+        run: its hash; nobody else writes to it.
+        ended: when it is said to have ended, unless it says so itself, in seconds since the epoch.
+    """
+    mark = Path(repository.path, "meta/progress", run)
+    was_marked, problem = mark.exists(), _end(repository, run, ended)
+    repository.container_pool.clear()
+    if not problem:
+        mark.unlink(missing_ok=True)
+    elif was_marked:
+        mark.touch()  # Aim has removed it, with what it had opened
+    return problem
+
+
+def _end(repository: Any, run: str, ended: float) -> str:
+    try:
+        tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
+        if tree.get("end_time") is None:
+            tree["end_time"] = ended
+    except Exception as error:  # noqa: BLE001  # whatever RocksDB raises
+        return reason(error)
+    return ""

@@ -55,8 +55,7 @@ def test_a_run_whose_trainer_was_killed_is_closed(copy: Path) -> None:
     with role("hold", copy) as trainer:
         run = trainer.await_told("run")
     assert (copy / ".aim/meta/progress" / run).exists()
-    for check_in in (copy / ".aim/check_ins").glob(f"{run}-*"):
-        check_in.unlink()
+    lose_check_ins(copy, run)
     with indexing(copy) as indexer:
         indexer.wait_for(lambda: indexed(copy).get(run) == [0, True], seconds=90)
     assert not (copy / ".aim/meta/progress" / run).exists()
@@ -66,12 +65,43 @@ def test_a_run_that_has_not_checked_in_yet_goes_on(copy: Path) -> None:
     """Its trainer has just made its file in `meta/progress`; it must not be taken for lost, and lose that."""
     with role("hold", copy) as trainer:
         run = trainer.await_told("run")
-        for check_in in (copy / ".aim/check_ins").glob(f"{run}-*"):
-            check_in.unlink()
+        lose_check_ins(copy, run)
         with indexing(copy) as indexer:
             indexer.await_indexed()
             assert indexed(copy)[run] == [0, False]
             assert (copy / ".aim/meta/progress" / run).exists()
+
+
+def test_a_run_whose_trainer_is_only_slow_goes_on(copy: Path) -> None:
+    """It has not checked in for long, and has the run open still: it is left alone, with the mark of its progress."""
+    with role("hold", copy) as trainer:
+        run = trainer.await_told("run")
+        lose_check_ins(copy, run)
+        with role("close_lost", copy) as looking:
+            assert looking.ended() == 0
+            assert not [line for line in looking.lines if run in line]
+        assert (copy / ".aim/meta/progress" / run).exists()
+    lose_check_ins(copy, run)
+    done("close_lost", copy)
+    assert not (copy / ".aim/meta/progress" / run).exists()
+
+
+def test_a_lost_run_that_cannot_be_closed_keeps_its_mark(copy: Path) -> None:
+    """It is said once, and tried again: a backup and a chore find the run by its mark."""
+    with role("hold", copy) as trainer:
+        run = trainer.await_told("run")
+    lose_check_ins(copy, run)
+    (copy / ".aim/meta/chunks" / run / "CURRENT").write_text("MANIFEST-of-another", encoding="utf-8")
+    with role("close_lost", copy) as looking:
+        assert looking.ended() == 0
+        assert len([line for line in looking.lines if f"cannot close run {run}" in line]) == 1, looking.lines
+    assert (copy / ".aim/meta/progress" / run).exists()
+
+
+def lose_check_ins(volume: Path, run: str) -> None:
+    """Remove what the trainer of a run has told."""
+    for check_in in (volume / ".aim/check_ins").glob(f"{run}-*"):
+        check_in.unlink()
 
 
 def test_new_running_and_ended_runs_are_found_within_seconds(copy: Path) -> None:
