@@ -20,6 +20,7 @@ from bench.store import FILL, PROCESSES, store
 from constructs_lib.supervisor.staging import COPY
 from tests.backup.conftest import Backup, make
 from tests.harness.aim_environment import ENVIRONMENT
+from tests.harness.restic import newest
 from tests.harness.sandbox import OWNER, Pod, running
 
 RUNS = [int(os.environ["RUNS"])] if os.environ.get("RUNS") else [300, 3000]
@@ -77,10 +78,14 @@ def measure(runs: int, folder: Path) -> list[dict[str, float]]:
     """Two copies of a store with so many runs, while it is served."""
     volume, copies = folder / "runs", folder / "copies"
     shutil.copytree(store(runs), volume)
+    programs = folder / "programs"
     copies.mkdir()
+    programs.mkdir()
+    shutil.copy2(newest(), programs / "restic")
     own(folder)
     chart = cdk8s.Chart(cdk8s.App(outdir=str(folder / "dist")), "bench", namespace="ml")
-    backup = Backup(chart=chart, construct=make(chart, percent=CHECK_PERCENT), runs=volume, copies=copies)
+    construct = make(chart, percent=CHECK_PERCENT)
+    backup = Backup(chart=chart, construct=construct, runs=volume, copies=copies, programs=programs)
     table: list[dict[str, float]] = []
     with running(manifests(), volume) as server:
         server.await_ready()

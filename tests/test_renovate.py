@@ -6,6 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
+from constructs_lib.access.login_options import DEFAULT_LOGIN_IMAGE
+from constructs_lib.backup.restic import RESTIC_IMAGE
+
 ROOT = Path(__file__).resolve().parents[1]
 
 PINNED = {
@@ -48,6 +53,20 @@ def test_each_pin_that_stands_in_a_file_of_this_project_is_found() -> None:
     names = {name.removeprefix("github.com/") for name, _ in found()}
     assert set(PINNED.values()) <= names
     assert not names - set(PINNED.values()), "not of this list: a false match, or a new pin"
+
+
+@pytest.mark.parametrize(
+    ("image", "module", "package"),
+    [
+        (RESTIC_IMAGE, "restic", "github.com/restic/restic"),
+        (DEFAULT_LOGIN_IMAGE, "oauth2_proxy", "github.com/oauth2-proxy/oauth2-proxy/v7"),
+    ],
+)
+def test_a_program_is_tested_in_the_version_of_its_default_image(image: str, module: str, package: str) -> None:
+    """It is built from its Go module, as no test pulls images."""
+    pins = (ROOT / f"tests/harness/{module}/go.mod").read_text(encoding="utf-8")
+    (version,) = re.findall(rf"^\s*{re.escape(package)} v(\S+)", pins, re.MULTILINE)
+    assert image.rpartition(":")[2].removeprefix("v") == version
 
 
 def test_a_digest_stays_beside_its_tag() -> None:

@@ -23,7 +23,8 @@ from constructs_lib import (
 from tests.harness.building import dynamic
 from tests.harness.jobs import Ended, Job
 from tests.harness.manifest_rules import Manifest
-from tests.harness.sandbox import own, skip
+from tests.harness.restic import newest
+from tests.harness.sandbox import own
 from tests.supervisor.processes import recorded
 
 PASSWORD = KeyRef(name="backup", key="password")
@@ -40,6 +41,7 @@ class Backup:
         construct: the backup.
         runs: the volume of runs.
         copies: the volume of copies.
+        programs: a folder with restic.
         others: further volumes by the names of their claims.
         secrets: texts by `name/key`.
     """
@@ -48,6 +50,7 @@ class Backup:
     construct: AimBackup
     runs: Path
     copies: Path
+    programs: Path
     others: dict[str, Path] = dataclasses.field(default_factory=dict)
     secrets: dict[str, str] = dataclasses.field(default_factory=lambda: {"backup/password": "correct horse"})
 
@@ -55,7 +58,9 @@ class Backup:
         """One of its Jobs."""
         manifests: list[Manifest] = list(cdk8s.Testing.synth(chart or self.chart))
         volumes = {"aim-runs": self.runs, "copies": self.copies, **self.others}
-        return Job(manifests=manifests, kind=kind, name=name, volumes=volumes, secrets=self.secrets)
+        return Job(
+            manifests=manifests, kind=kind, name=name, volumes=volumes, secrets=self.secrets, programs=self.programs
+        )
 
     def copy(self, **options: Any) -> Ended:
         """Make a copy; the options are those of `Job.run`."""
@@ -83,15 +88,24 @@ def make(
 
 
 @pytest.fixture
-def backup(chart: cdk8s.Chart, volume: Path, tmp_path: Path) -> Backup:
+def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder with restic: of the default image, or of a function of `tests.harness.restic` that a test names."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    shutil.copy2(getattr(request, "param", newest)(), folder / "restic")
+    return folder
+
+
+@pytest.fixture
+def backup(chart: cdk8s.Chart, volume: Path, programs: Path, tmp_path: Path) -> Backup:
     """A backup of an empty volume to a claim."""
-    if not shutil.which("restic"):
-        skip("no restic on PATH: Debian has it")
     copies, fresh = tmp_path / "copies", tmp_path / "fresh"
     for folder in (copies, fresh):
         folder.mkdir()
     own(copies, fresh)
-    return Backup(chart=chart, construct=make(chart), runs=volume, copies=copies, others={"fresh": fresh})
+    return Backup(
+        chart=chart, construct=make(chart), runs=volume, copies=copies, programs=programs, others={"fresh": fresh}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import re
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -20,15 +19,21 @@ from constructs_lib.supervisor.notes import LAST_BACKUP, LAST_DRILL, read_json
 from constructs_lib.supervisor.staging import COPY
 from tests.backup.conftest import Backup, make
 from tests.harness.jobs import kill
+from tests.harness.restic import newest, oldest
 from tests.harness.sandbox import own
 from tests.supervisor.processes import client, done
+
+pytestmark = pytest.mark.parametrize("programs", [newest, oldest], indirect=True)
 
 
 def snapshots(backup: Backup, *, tag: str = "") -> int:
     """How many copies restic lists; with a tag, of that only."""
-    command = ["restic", "--repo", str(backup.copies / "aim"), "--no-cache", "--no-lock", "snapshots", "--json"]
+    command = [str(backup.programs / "restic"), "--no-cache", "--no-lock", "snapshots", "--json"]
     command += ["--tag", tag] if tag else []
-    environment = {"RESTIC_PASSWORD": backup.secrets["backup/password"], "PATH": "/usr/bin:/bin"}
+    environment = {
+        "RESTIC_REPOSITORY": str(backup.copies / "aim"),
+        "RESTIC_PASSWORD": backup.secrets["backup/password"],
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return len(json.loads(done.stdout))
 
@@ -87,6 +92,18 @@ def test_a_drill_finds_a_run_that_cannot_be_read(seeded: Backup) -> None:
     assert not json.loads((seeded.runs / LAST_DRILL).read_text("utf-8"))["succeeded"]
 
 
+def test_a_drill_of_a_copy_without_a_readable_database_is_noted_as_failed(seeded: Backup) -> None:
+    """The alert fires by the note, and not a week later by its age."""
+    job = seeded.job()
+    assert job.run_one("stage").code == 0
+    database = seeded.runs / COPY / ".aim/run_metadata.sqlite"
+    database.write_bytes(bytes(database.stat().st_size))
+    assert job.run_one("restic").code == 0
+    drilled = seeded.job("aim-drill").run()
+    assert (drilled.code, "0 of 3 runs of the newest copy are read" in drilled.last_line) == (1, True), drilled.logs
+    assert not read_json(seeded.runs / LAST_DRILL)["succeeded"]
+
+
 def test_a_run_that_was_killed_as_it_began_fails_no_drill(seeded: Backup) -> None:
     """There is nothing of it to be read, and an alarm that never ends hides a loss."""
     done("begin", seeded.runs, "--run", "f" * 24)
@@ -128,14 +145,14 @@ def test_a_wrong_password_is_said_and_changes_nothing(copied: Backup) -> None:
 
 
 def test_a_target_that_cannot_be_written_to_is_said(copied: Backup) -> None:
-    """A full or a read-only volume: the Job fails, and the copy before stays whole."""
-    shutil.move(copied.copies / "aim", copied.copies / "gone")
-    (copied.copies / "aim").touch()
+    """As one that belongs to another user: the Job fails, and the copy before stays whole."""
+    repository = copied.copies / "aim"
+    mode = repository.stat().st_mode
+    repository.chmod(0)
     failed = copied.copy()
+    repository.chmod(mode)
     assert (failed.container, failed.code) == ("restic", 1)
-    assert "not a directory" in failed.last_line
-    (copied.copies / "aim").unlink()
-    shutil.move(copied.copies / "gone", copied.copies / "aim")
+    assert "permission denied" in failed.last_line
 
 
 def test_no_repository_is_said(backup: Backup) -> None:

@@ -24,6 +24,7 @@ BESIDE: dict[str, Any] = {"namespace": "aim", "storage": {"size": "10Gi", "dynam
 ELSEWHERE = {
     "GitRepository": "applied to a cluster with Flux by tests/e2e/test_flux.py",
     "Kustomization": "the same",
+    "VolumeSnapshot": "applied to a cluster by tests/e2e/test_backup.py",
 }
 """Kinds without a schema here, and what proves them."""
 

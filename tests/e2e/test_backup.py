@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e import kube
+from tests.e2e import controllers, kube, snapshots
 from tests.e2e.conftest import Volumes, instance, measured
 from tests.e2e.kube import Client, Manifest
 from tests.harness import s3
+from tests.harness.restic import newest
 from tests.harness.sandbox import skip
 
 DOCUMENTATION = kube.ROOT / "docs/how-to/backup.md"
@@ -44,7 +45,7 @@ def image(command: str, program: Path | str | None) -> str:
 @pytest.fixture(scope="session")
 def restic() -> str:
     """An image with restic, and a shell."""
-    return image("restic", shutil.which("restic"))
+    return image("restic", newest())
 
 
 def documented(heading: str = "") -> list[str]:
@@ -101,7 +102,7 @@ def secrets(namespace: str, password: str = PASSWORD) -> None:
 @contextmanager
 def bucket(namespace: str) -> Iterator[str]:
     """A real S3 server in a namespace of its own, with an empty bucket; its URL."""
-    program = image("versitygw", s3.built())
+    program = image("versitygw", s3.program())
     kube.kubectl("create", "namespace", namespace)
     arguments = f"--port :{PORT} --access {s3.KEYS['id']} --secret {s3.KEYS['secret']} posix /data"
     command = ["sh", "-c", f"mkdir /data/backups && exec versitygw {arguments}"]
@@ -184,6 +185,26 @@ def test_everything_comes_back_from_a_bucket_after_its_namespace_is_gone(
         assert kube.restarts(other) == {"aim": 0}
         kept = volumes.run(f"ls -a /nfs/{other}")
         assert ".aim-before-restore-" in kept
+
+
+def test_a_cluster_takes_the_manifests_of_snapshots(folder: Path) -> None:
+    """Those of the page; without a driver, so that the claim stays pending, and the server with it."""
+    page = re.findall(r"```yaml\n(.*?)```", DOCUMENTATION.read_text("utf-8"), re.DOTALL)
+    snapshot, restored, part = [yaml.safe_load(each) for each in page if "aim-monday" in each]
+    with controllers.defined(snapshots.definitions()), kube.namespaces(1) as (home,):
+        kube.kubectl("create", "namespace", home)
+        for each in (snapshot, restored):
+            each["metadata"]["namespace"] = home
+        kube.apply(snapshot, restored)
+        (made,) = kube.found("volumesnapshots", "-n", home)["items"]
+        assert made["spec"] == snapshot["spec"]
+        claimed = kube.found("pvc", "aim-monday", "-n", home)
+        assert claimed["spec"]["dataSource"] == restored["spec"]["dataSource"]
+        content = {**instance(home, part["storage"]), "createNamespace": False}
+        kube.kubectl("apply", "-f", kube.synthesized(folder, aim=content))
+        pod = kube.found("deployment", "aim", "-n", home)["spec"]["template"]["spec"]
+        claims = [each["persistentVolumeClaim"] for each in pod["volumes"] if "persistentVolumeClaim" in each]
+        assert claims == [{"claimName": "aim-monday"}]
 
 
 def claim(namespace: str) -> Manifest:

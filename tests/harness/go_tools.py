@@ -22,7 +22,7 @@ def built(module: Path, package: str) -> Path:
     binary = cached(package, module / "go.mod")
     if not binary.exists():
         building = binary.with_name(f"building-{os.getpid()}")
-        build: list[str | Path] = ["go", "build", "-trimpath", "-o", building, package]
+        build: list[str | Path] = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", building, package]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
         subprocess.run(build, cwd=module, check=True, env=environment)
         building.rename(binary)

@@ -19,6 +19,8 @@ from tests.harness.aim_environment import PATH
 from tests.harness.manifest_rules import Manifest, pod_template
 from tests.harness.sandbox import INIT, own, source_of, spec_of
 
+_PROGRAMS = "/programs"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ended:
@@ -51,6 +53,7 @@ class Job:
         volumes: folders that stand for volumes of the pod, by their names; those of `emptyDir` are made.
         secrets: texts by `name/key`.
         host: name of the pod.
+        programs: folder with what its images have besides Aim and the system's own. Default: none.
     """
 
     manifests: list[Manifest]
@@ -59,6 +62,7 @@ class Job:
     volumes: Mapping[str, Path]
     secrets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     host: str = "job-1"
+    programs: Path | None = None
 
     def run(self, *, seconds: float = 300, kill_after: float | None = None) -> Ended:
         """Run the init containers and the container, until one fails.
@@ -128,6 +132,9 @@ class Job:
         root.mkdir()
         spec = {**spec_of(self._pod, container, sources), "root": str(root), "host": self.host, "shares_network": True}
         spec["environment"] = {**self._environment(container), "PATH": PATH}
+        if self.programs:
+            spec["binds"].append([str(self.programs), _PROGRAMS, True])
+            spec["environment"]["PATH"] = f"{_PROGRAMS}:{PATH}"
         unprivileged = [] if os.geteuid() == 0 else ["--map-root-user"]
         namespaces = ["--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"]
         command = ["unshare", *unprivileged, *namespaces, sys.executable, str(INIT), json.dumps(spec)]
