@@ -65,7 +65,7 @@ class BackupOptions(JobOptions):
     """What restic may reach; the cluster's DNS comes with it. Default: for a volume nothing, else every address at the
     port of the target, as a network rule knows no host names."""
     restic_image: str = RESTIC_IMAGE
-    """An image with `restic` and `sh` on its PATH. Default: docker.io/restic/restic:0.18.1."""
+    """An image with `sh` and `restic`, 0.14 or later, on its PATH. Default: docker.io/restic/restic:0.18.1."""
 
     def check(self) -> None:
         """Reject values that cannot work.
