@@ -30,7 +30,7 @@ def _is_locked(path: Path) -> bool:
     """Whether the lock cannot be taken; it is not taken, as a trainer that begins in that moment would fail by it."""
     wanted = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
-        with os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
+        with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
             kind, *_ = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, wanted))
     except (FileNotFoundError, NotPlainError):
         return False

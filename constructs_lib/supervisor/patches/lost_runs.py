@@ -94,7 +94,7 @@ def end_run(repository: Any, run: str, ended: float) -> str:
     repository.container_pool.clear()
     if not problem:
         mark.unlink(missing_ok=True)
-    elif was_marked:
+    elif was_marked and not mark.exists():
         mark.touch()  # Aim has removed it, with what it had opened
     return problem
 

@@ -98,6 +98,19 @@ def test_a_lost_run_that_cannot_be_closed_keeps_its_mark(copy: Path) -> None:
     assert (copy / ".aim/meta/progress" / run).exists()
 
 
+def test_a_lost_run_of_another_user_is_said(copy: Path) -> None:
+    """Its files cannot be written, which is no sign of a trainer that has it open."""
+    with role("hold", copy) as trainer:
+        run = trainer.await_told("run")
+    lose_check_ins(copy, run)
+    for kind in ("meta", "seqs"):
+        (copy / f".aim/{kind}/chunks" / run / "LOCK").chmod(0o444)
+    with role("close_lost", copy, limited=True) as looking:
+        assert looking.ended() == 0
+        assert [line for line in looking.lines if f"cannot close run {run}" in line], looking.lines
+    assert (copy / ".aim/meta/progress" / run).exists()
+
+
 def lose_check_ins(volume: Path, run: str) -> None:
     """Remove what the trainer of a run has told."""
     for check_in in (volume / ".aim/check_ins").glob(f"{run}-*"):
