@@ -52,27 +52,36 @@ def close_run(repository: Any, run: str, ended: float, *, quiet: bool = False) -
 
 
 def _remove_torn(repository: Any, run: str) -> int:
-    """Remove points without a step, which Aim writes last: it would take all later ones for their neighbours'."""
+    """Remove points without what Aim writes last of one: it would take all later ones for their neighbours'."""
     if not Path(repository.path, "seqs/chunks", run).exists():  # Aim would make it, and the report miss it no more
         return 0
     container = repository.request_container("seqs", run, read_only=False)
-    contexts, torn = container.tree().subtree(("seqs", "v2", "chunks", run)), 0
-    for context in [*contexts.keys()]:
-        for name in [*contexts.subtree(context).keys()]:
-            torn += _remove_torn_of(container, ("seqs", "v2", "chunks", run, context, name))
+    numbers = (("seqs", "v2", "chunks", run), "step")
+    objects = (("seqs", "chunks", run), "time")  # images, texts, distributions; metrics of former versions
+    return sum(_remove_torn_of(container, *kind) for kind in (numbers, objects))
+
+
+def _remove_torn_of(container: Any, contexts: tuple[Any, ...], last: str) -> int:
+    tree, torn = container.tree().subtree(contexts), 0
+    for context in [*tree.keys()]:
+        for name in [*tree.subtree(context).keys()]:
+            columns = [*tree.subtree((context, name)).keys()]
+            if last in columns or last == "step":  # not every former version of Aim has recorded the time
+                torn += _remove_incomplete(container, (*contexts, context, name), columns, last)
     return torn
 
 
-def _remove_torn_of(container: Any, series: tuple[Any, ...]) -> int:
+def _remove_incomplete(container: Any, series: tuple[Any, ...], columns: list[str], last: str) -> int:
+    """Remove from each column the points that its last one has not; returns how many points that are."""
     from aim.storage.encoding import decode_path
 
-    columns, missing = container.tree().subtree(series), set()
-    for column in [*columns.keys()]:
-        steps = _points(container, (*series, "step"))
-        for point in [*_others(_points(container, (*series, column)), steps)]:
+    tree, missing = container.tree().subtree(series), set()
+    for column in columns:
+        whole = _points(container, (*series, last))
+        for point in [*_others(_points(container, (*series, column)), whole)]:
             (key,) = decode_path(point)
-            if columns.subtree("step").get(key) is None:  # asked once more: what follows is for good
-                del columns.subtree(column)[key]
+            if tree.subtree(last).get(key) is None:  # asked once more: what follows is for good
+                del tree.subtree(column)[key]
                 missing.add(key)
     return len(missing)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 from . import Refusal, say
 from .child import command_of
+from .databases import open_database
 from .finishing import conclude
 from .notes import LAST_DRILL, note, read_json
-from .staging import SUMMARY, listed_runs, missing_files
+from .patches.rocks import read_run
+from .staging import DATABASES, SUMMARY, listed_runs, missing_files
 
 
 def drill(_: argparse.Namespace) -> None:
@@ -43,12 +46,23 @@ def inspect(options: argparse.Namespace) -> None:
 
 def _examine(copy: Path) -> tuple[int, bool, str]:
     """How many runs of a copy can be read, whether nothing is wrong with it, and a text on the rest of it."""
+    _check_databases(copy)
     missing, broken = missing_files(copy), dict(unreadable_runs(copy))
     for run, reason in broken.items():
         say(f"run {run} cannot be read: {reason}")
-    found = len([*(copy / ".aim/meta/chunks").iterdir()]) - len(broken)
-    listed = f"{len(listed_runs(copy / '.aim'))} are listed"
-    return found, not broken and not missing, f"{listed}, {missing} files are missing" if missing else listed
+    runs, listed = len([*(copy / ".aim/meta/chunks").iterdir()]), len(listed_runs(copy / ".aim"))
+    are_listed = listed >= runs - read_json(copy / SUMMARY).get("unlisted", 0)
+    text = f"{listed} are listed" + (f", {missing} files are missing" if missing else "")
+    return runs - len(broken), are_listed and not broken and not missing, text
+
+
+def _check_databases(copy: Path) -> None:
+    for name in DATABASES:
+        if (copy / ".aim" / name).exists():
+            with contextlib.closing(open_database(copy / ".aim" / name)) as database:
+                (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise Refusal(f"{name}: {verdict}")
 
 
 def unreadable_runs(volume: Path) -> Iterator[tuple[str, str]]:
@@ -68,13 +82,14 @@ def _read(repository: Any, run_hash: str) -> None:
     """Read the parameters of a run, the points of its metrics, and the bytes of its images, texts and other objects."""
     from aim import Metric, Run
 
+    with read_run(repository.path, run_hash) as tree:
+        try:
+            tree.collect()
+        except KeyError:  # there is nothing at all, not even the name of a metric
+            if Path(repository.path, "seqs/chunks", run_hash).exists():
+                raise
+            return  # a trainer was killed as it began the run; nobody brings back more of it
     run = Run(run_hash, repo=repository, read_only=True)
-    try:
-        run[...]  # reads them
-    except KeyError:
-        if Path(repository.path, "seqs/chunks", run_hash).exists():
-            raise
-        return  # a trainer was killed as it began the run; nobody brings back more of it
     for name, context, _ in run.iter_metrics_info():  # `run.metrics()` leaves out those of archived runs
         Metric(name, context, run).values.sparse_list()
     for _ in repository.request_container("seqs", run_hash, read_only=True).items():

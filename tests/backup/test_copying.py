@@ -8,7 +8,8 @@ import json
 import re
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cdk8s
 import pytest
@@ -92,16 +93,46 @@ def test_a_drill_finds_a_run_that_cannot_be_read(seeded: Backup) -> None:
     assert not json.loads((seeded.runs / LAST_DRILL).read_text("utf-8"))["succeeded"]
 
 
-def test_a_drill_of_a_copy_without_a_readable_database_is_noted_as_failed(seeded: Backup) -> None:
+def empty(database: Path) -> None:
+    """Overwrite a database."""
+    database.write_bytes(bytes(database.stat().st_size))
+
+
+def unlist(database: Path) -> None:
+    """Remove the rows of the runs."""
+    with contextlib.closing(sqlite3.connect(database)) as rows:
+        rows.execute("DELETE FROM run")
+        rows.commit()
+
+
+@pytest.mark.parametrize(
+    ("damage", "name", "said"),
+    [
+        (empty, "run_metadata.sqlite", "0 of 3 runs of the newest copy are read by Aim"),
+        (empty, "aim_db", "0 of 3 runs of the newest copy are read by Aim"),
+        (unlist, "run_metadata.sqlite", "3 of 3 runs of the newest copy are read by Aim, 0 are listed"),
+    ],
+)
+def test_a_drill_of_a_copy_with_a_damaged_database_is_noted_as_failed(
+    seeded: Backup, damage: Callable[[Path], None], name: str, said: str
+) -> None:
     """The alert fires by the note, and not a week later by its age."""
     job = seeded.job()
     assert job.run_one("stage").code == 0
-    database = seeded.runs / COPY / ".aim/run_metadata.sqlite"
-    database.write_bytes(bytes(database.stat().st_size))
+    damage(seeded.runs / COPY / ".aim" / name)
     assert job.run_one("restic").code == 0
     drilled = seeded.job("aim-drill").run()
-    assert (drilled.code, "0 of 3 runs of the newest copy are read" in drilled.last_line) == (1, True), drilled.logs
+    assert (drilled.code, said in drilled.last_line) == (1, True), drilled.logs
     assert not read_json(seeded.runs / LAST_DRILL)["succeeded"]
+
+
+def test_a_run_without_parameters_fails_no_drill(seeded: Backup) -> None:
+    """Aim records none by itself."""
+    done("track_only", seeded.runs)
+    own(*seeded.runs.rglob("*"))
+    assert seeded.copy().code == 0
+    drilled = seeded.job("aim-drill").run()
+    assert drilled.code == 0, drilled.logs
 
 
 def test_a_run_that_was_killed_as_it_began_fails_no_drill(seeded: Backup) -> None:

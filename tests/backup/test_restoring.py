@@ -313,6 +313,19 @@ def test_points_that_were_half_written_are_removed_from_a_run_that_is_closed(see
     assert done("values", seeded.runs, "--run", run) == {"values": before[1:]}
 
 
+def test_texts_that_were_half_written_are_removed_from_a_run_that_is_closed(seeded: Backup) -> None:
+    """So are images and other objects, which Aim stores in another way, with the time last."""
+    run = done("track_only", seeded.runs)["run"]
+    assert done("tear_text", seeded.runs, "--run", run)["torn"]
+    (seeded.runs / ".aim/meta/progress" / run).touch()
+    own(*seeded.runs.rglob("*"))
+    seeded.copy()
+    restored = seeded.restore()
+    assert f"closed run {run}, without 1 half-written points" in restored.logs, restored.logs
+    assert done("texts", seeded.runs, "--run", run) == {"texts": [[0, "text 0", 0], [2, "text 2", 2]]}
+    assert done("values", seeded.runs, "--run", run) == {"values": [[0, 0.0], [1, 1.0], [2, 2.0]]}
+
+
 def test_a_run_that_cannot_be_closed_stays_in_progress(seeded: Backup) -> None:
     """The others come back, and the server or a chore finds it by its mark."""
     run = min(read(seeded.runs))

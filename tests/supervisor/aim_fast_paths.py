@@ -89,7 +89,19 @@ def read(folder: Path) -> dict[str, Any]:
         decoded.clear()
         found[name] = by_aim, list(series._Series(array).values())
         counts[name] = len(decoded)
-    return {"series": found, "trees decoded": {name: counts[name] for name in ("numbers", "one text")}}
+    trees = {name: counts[name] for name in ("numbers", "one text")}
+    return {"series": found, "trees decoded": trees, "half a point": half_a_point(series, root)}
+
+
+def half_a_point(series: Any, root: Any) -> list[Any]:
+    """What a sample of a series has that has half a point only, of which the parameters know."""
+    from aim.sdk.sequence import SequenceV2Data
+
+    root["half", "val", 7] = 1.0
+    series.speed_up_series()
+    columns = [("val", "float64"), ("epoch", "int64")]
+    steps, found = SequenceV2Data({"last_step": 3}, root.subtree("half"), columns=columns).sample(50).numpy()
+    return [steps.tolist(), [column.tolist() for column in found]]
 
 
 STORED: dict[str, dict[int, Any]] = {

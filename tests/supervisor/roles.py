@@ -254,6 +254,40 @@ def run_artifacts(options: argparse.Namespace) -> None:
     tell(artifacts=[artifact.uri for artifact in run.artifacts.values()])
 
 
+def run_track_only(options: argparse.Namespace) -> None:
+    """Record a metric and three texts, without any parameter."""
+    import aim
+
+    run = aim.Run(repo=str(options.volume), capture_terminal_logs=False, system_tracking_interval=None)
+    for step in range(3):
+        run.track(step, name="loss", step=step)
+        run.track(aim.Text(f"text {step}"), name="texts", step=step, epoch=step)
+    tell(run=run.hash)
+    run.close()
+
+
+def run_tear_text(options: argparse.Namespace) -> None:
+    """Remove what Aim writes last of the second text of a run."""
+    from aim.sdk.repo import Repo
+
+    texts = Repo.from_path(str(options.volume)).request_tree("seqs", options.run, read_only=False)
+    contexts = texts.subtree(("seqs", "chunks", options.run))
+    context = next(iter(contexts.keys()))
+    for column in ("epoch", "time"):
+        del contexts.subtree((context, "texts", column))[1]
+    tell(torn=True)
+
+
+def run_texts(options: argparse.Namespace) -> None:
+    """Tell the texts of a run, each with its step and its epoch."""
+    import aim
+    from aim.sdk.sequences.text_sequence import Texts
+    from aim.storage.context import Context
+
+    texts = Texts("texts", Context({}), aim.Run(options.run, repo=str(options.volume), read_only=True))
+    tell(texts=[[step, values[0].data, values[1]] for step, values in texts.data.items()])
+
+
 def run_values(options: argparse.Namespace) -> None:
     """Tell the points of a run, as Aim pairs steps and values."""
     import aim

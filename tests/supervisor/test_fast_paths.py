@@ -52,6 +52,11 @@ def test_series_are_read_as_by_aim(seen: dict[str, Any], series: str) -> None:
     assert bool(ours) == (series != "nothing")
 
 
+def test_a_series_without_a_whole_point_is_empty(seen: dict[str, Any]) -> None:
+    """A trainer was killed in its first one; an error would end the answer to everybody's searches of metrics."""
+    assert seen["half a point"] == [[], [[], []]]
+
+
 def test_numbers_are_not_decoded_as_a_tree(seen: dict[str, Any]) -> None:
     """That takes six times as long, which is half of a search of metrics."""
     assert seen["trees decoded"] == {"numbers": 0, "one text": 1}

@@ -89,12 +89,14 @@ def end_run(repository: Any, run: str, ended: float) -> str:
         run: its hash; nobody else writes to it.
         ended: when it is said to have ended, unless it says so itself, in seconds since the epoch.
     """
-    mark = Path(repository.path, "meta/progress", run)
-    was_marked, problem = mark.exists(), _end(repository, run, ended)
-    repository.container_pool.clear()
+    mark, store = (Path(repository.path, "meta", name, run) for name in ("progress", "chunks"))
+    was_marked, problem = mark.exists(), "its parameters are gone"
+    if (store / "CURRENT").exists():  # Aim would make them, and a run that was deleted could not come back
+        problem = _end(repository, run, ended)
+        repository.container_pool.clear()
     if not problem:
         mark.unlink(missing_ok=True)
-    elif was_marked and not mark.exists():
+    elif was_marked and store.exists() and not mark.exists():
         mark.touch()  # Aim has removed it, with what it had opened
     return problem
 

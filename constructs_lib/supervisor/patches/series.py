@@ -3,6 +3,9 @@
 Wrong in Aim 3.29: a series is stored as a list, a key for each value. It is read by what decodes any tree: eight layers
 a value, and a search of metrics reads hundreds of values of each run. Here a value whose key is an index of the series
 is decoded at once; from the first one on that is something else, Aim reads the rest.
+
+A series without a whole point ends the answer to a search, whoever asks: a trainer was killed in the first point, or a
+copy was made of the run in that moment.
 """
 
 from __future__ import annotations
@@ -25,6 +28,20 @@ def speed_up_series() -> None:
 
     of_tree = SequenceV2Data.__base__._get_array
     SequenceV2Data._get_array = lambda data, *column, **options: _Series(of_tree(data, *column, **options))
+    SequenceV2Data.numpy = _also_without_points(SequenceV2Data.numpy)
+
+
+def _also_without_points(numpy: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Aim asks for the last step of a sample, where the parameters say that there is one."""
+
+    @functools.wraps(numpy)
+    def read(data: Any) -> Any:
+        try:
+            return numpy(data)
+        except IndexError:
+            return numpy(type(data)(data.meta_tree, data.series_tree, columns=data.columns))
+
+    return read
 
 
 class _Series:

@@ -111,6 +111,16 @@ def test_a_lost_run_of_another_user_is_said(copy: Path) -> None:
     assert (copy / ".aim/meta/progress" / run).exists()
 
 
+def test_a_lost_run_that_is_deleted_meanwhile_is_not_made_anew(copy: Path) -> None:
+    """It could not be brought back from the trash then."""
+    with role("hold", copy) as trainer:
+        run = trainer.await_told("run")
+    lose_check_ins(copy, run)
+    shutil.rmtree(copy / ".aim/meta/chunks" / run)
+    done("close_lost", copy)
+    assert not (copy / ".aim/meta/chunks" / run).exists()
+
+
 def lose_check_ins(volume: Path, run: str) -> None:
     """Remove what the trainer of a run has told."""
     for check_in in (volume / ".aim/check_ins").glob(f"{run}-*"):
