@@ -27,9 +27,12 @@ def manifest(instance: str, *, snapshot: str = "latest", into: str | None = None
         run: the only run to bring back. Default: all.
 
     Raises:
-        InputError: the instance has no backup, or an option cannot work.
+        InputError: there is no such instance, it has no backup, or an option cannot work.
     """
     file = Path(instance) if Path(instance).is_file() else Path(os.path.relpath(_FOLDER / f"{instance}.yaml"))
+    if not file.is_file():
+        names = ", ".join(sorted(each.stem for each in _FOLDER.glob("*.yaml")))
+        raise InputError(f"INSTANCE: {instance!r}: no such instance file; write one of {names}, or a path")
     (source,) = read_instances(file)
     with tempfile.TemporaryDirectory() as outdir:
         chart = add_instance(cdk8s.App(outdir=outdir), source)

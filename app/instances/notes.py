@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from app.instances.model import Instance, Server
+from app.instances.model import Backup, Instance, Server
 from constructs_lib import AimServer, KeyRef, LoginOptions
 
 
@@ -28,6 +28,9 @@ def notes(server: AimServer, instance: Instance) -> Iterator[str]:
     if options.ingress and options.ingress.tls_secret and not options.ingress.issuer:
         what = f"tls {options.ingress.tls_secret} --cert=tls.crt --key=tls.key"
         yield f"{needs}: {_create(server, 'secret', what)}"
+    if instance.backup:
+        wanted = _generic(_keys_of(instance.backup))
+        yield from (f"{needs}: {_create(server, 'secret', f'generic {name} {keys}')}" for name, keys in wanted.items())
 
 
 def _closed(options: Server) -> Iterator[str]:
@@ -56,8 +59,11 @@ def _login_notes(server: AimServer, options: Server, login: LoginOptions) -> Ite
 
 def _wanted(server: AimServer, login: LoginOptions) -> Iterator[str]:
     """Commands that make what must exist."""
-    for name, literals in _generic(login).items():
-        yield _create(server, "secret", f"generic {name} {literals}")
+    secrets = [(login.cookie_secret, '--from-literal={}="$(openssl rand -hex 16)"')]
+    if login.oidc:
+        secrets.append((login.oidc.client_secret, "--from-literal={}='<from the provider>'"))
+    for name, keys in _generic(secrets).items():
+        yield _create(server, "secret", f"generic {name} {keys}")
     if login.passwords:
         yield _passwords(server, login.passwords)
     if login.oidc and login.oidc.ca:
@@ -65,14 +71,20 @@ def _wanted(server: AimServer, login: LoginOptions) -> Iterator[str]:
         yield _create(server, "configmap", f"{ca.name} --from-file={ca.key}=ca.pem")
 
 
-def _generic(login: LoginOptions) -> dict[str, str]:
-    """Arguments that make each Secret but that of passwords, which may have both keys."""
-    wanted = [(login.cookie_secret, '"$(openssl rand -hex 16)"')]
-    if login.oidc:
-        wanted.append((login.oidc.client_secret, "'<from the provider>'"))
+def _keys_of(backup: Backup) -> Iterator[tuple[KeyRef, str]]:
+    """Keys that restic needs, each with the argument that makes it."""
+    yield backup.password, "--from-file={}=password"
+    bucket = backup.s3
+    if bucket and bucket.access_key and bucket.secret_key:
+        yield bucket.access_key, "--from-literal={}='<access key id>'"
+        yield bucket.secret_key, "--from-literal={}='<secret access key>'"
+
+
+def _generic(wanted: Iterable[tuple[KeyRef, str]]) -> dict[str, str]:
+    """Arguments that make each Secret, of which some keys may be in one."""
     found: dict[str, str] = {}
-    for reference, value in wanted:
-        found[reference.name] = f"{found.get(reference.name, '')} --from-literal={reference.key}={value}".strip()
+    for reference, argument in wanted:
+        found[reference.name] = f"{found.get(reference.name, '')} {argument.format(reference.key)}".strip()
     return found
 
 

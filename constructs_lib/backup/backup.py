@@ -193,7 +193,7 @@ def _plan(
     remedy = "write allow_to: the port of this kind of repository is not known"
     reached = target.source or target.port or options.allow_to
     require(reached, "allow_to", list(options.allow_to), remedy)
-    return _Plan(name=name, options=for_aim(options), entries=_entries(storage, name))
+    return _Plan(name=name, options=for_aim(options), entries=[*_entries(storage, name), *_copies(target, name)])
 
 
 def _check_apart(storage: AimStorage, target: BackupTarget) -> None:
@@ -208,6 +208,13 @@ def _check_apart(storage: AimStorage, target: BackupTarget) -> None:
 def _entries(storage: AimStorage, name: str) -> list[Entry]:
     made = [("CronJob", BACKUP), ("CronJob", DRILL), ("NetworkPolicy", BACKUP)]
     return [Entry(kind=kind, place=storage.place, name=f"{name}-{what}", option="name") for kind, what in made]
+
+
+def _copies(target: BackupTarget, name: str) -> list[Entry]:
+    """The copies of an instance are found by its name: another one's, in another namespace, would be taken for them."""
+    where = target.source.identity if target.source else target.repository(name)
+    taken = "{owner} copies there, too, under the same name; write another prefix, folder or URL"
+    return [Entry(kind="copies of", name=f"{name} in {where}", option="target", taken=taken)] if where else []
 
 
 def _mebibytes(size: object) -> int:

@@ -24,6 +24,8 @@ TAG = "aim"
 # deadline, and restic would be killed without removing its lock
 _PRELUDE = """\
 set -eu
+# without the newline that ends a file, as restic itself reads a file of it
+RESTIC_PASSWORD=$(printf %s "$RESTIC_PASSWORD")
 child=
 run() {{ restic {flags} "$@" & child=$!; wait "$child"; }}
 trap '[ -z "$child" ] || {{ kill -TERM "$child"; wait "$child"; }}; exit 143' TERM
@@ -31,11 +33,30 @@ trap '[ -z "$child" ] || {{ kill -TERM "$child"; wait "$child"; }}; exit 143' TE
 
 _BACKUP = """\
 # makes the repository where there is none; one that cannot be opened is never replaced
-reason=$(run cat config 2>&1 >/dev/null) || run init || {{
-    echo "cannot open the repository, or make it: $reason" | tr '\\n' ' ' >&2
-    exit 1
-}}
+{{ run cat config 2>&1 >/dev/null || echo "$?" >"$TMPDIR/failed"; }} | tee "$TMPDIR/reason" >&2
+if [ -e "$TMPDIR/failed" ]; then
+    made=
+    case $(cat "$TMPDIR/failed") in
+    1 | 10) # before restic 0.17, 1 whatever is wrong; 10 where there is none
+        echo "cannot open a repository: trying to make one"
+        run init && made=yes
+        ;;
+    esac
+    [ "$made" ] || {{
+        echo "cannot open the repository, or make it: $(tr '\\n' ' ' <"$TMPDIR/reason")" >&2
+        exit 1
+    }}
+fi
 run unlock
+# an empty repository in the place of a lost one: its copies would be the newest, and push those of the runs out
+if grep -q '"runs": 0,' {summary}; then
+    case $(run --quiet snapshots --no-lock --host {name} --tag {tag} --json) in
+    *'"id"'*)
+        echo "there are no runs, and the target has copies of runs: restore them; nothing is copied before" >&2
+        exit 1
+        ;;
+    esac
+fi
 cd {copy}
 # a copy that lacks a file may be the only one: kept, but neither as the newest nor in the place of a whole one
 run backup --host {name} --tag {tag} --ignore-inode --ignore-ctime . || {{

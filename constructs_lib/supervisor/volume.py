@@ -172,7 +172,7 @@ class Hold:
     def waiting_for(self) -> str:
         """What a waiter says: who has the lock, and the way out where that one cannot let go."""
         return (
-            f"waiting for the server on host {self.holder} to release {self.path}; if the node of that pod is gone "
+            f"waiting for the pod {self.holder} to release {self.path}; if the node of that pod is gone "
             f"for good, kubectl delete pod --force {self.holder}, and on NFSv3 clear its locks on the NFS server"
         )
 

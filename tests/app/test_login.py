@@ -111,6 +111,29 @@ def test_synthesis_says_what_must_exist(tmp_path: Path) -> None:
     ]
 
 
+BACKUP = """namespace: ml
+storage: {size: 1Ti, dynamic: {}}
+backup:
+  s3:
+    endpoint: https://s3.example.com
+    bucket: backups
+    accessKey: {name: s3, key: id}
+    secretKey: {name: s3, key: key}
+  password: {name: copies, key: password}
+"""
+
+
+def test_synthesis_says_which_secrets_a_backup_needs(tmp_path: Path) -> None:
+    """One command for each, though a Secret may have several keys."""
+    (tmp_path / "a.yaml").write_text(BACKUP, encoding="utf-8")
+    done = run(sys.executable, ROOT / "main.py", cwd=tmp_path, INSTANCES="a.yaml", CDK8S_OUTDIR=str(tmp_path / "dist"))
+    keys = "--from-literal=id='<access key id>' --from-literal=key='<secret access key>'"
+    assert [line.removeprefix("a.yaml: ") for line in done.stderr.splitlines()] == [
+        "needs: kubectl -n ml create secret generic copies --from-file=password=password",
+        f"needs: kubectl -n ml create secret generic s3 {keys}",
+    ]
+
+
 PASSWORDS = """namespace: ml
 createNamespace: true
 storage: {size: 1Ti, dynamic: {}}

@@ -52,7 +52,7 @@ def test_one_run_is_brought_back_on_the_node_of_the_server() -> None:
         (EVERYTHING, {"into": "A"}, "INTO: 'A': "),
         (EVERYTHING, {"run": "1"}, "RUN: '1': write its 24 digits"),
         (str(INSTANCES / "existing-claim.yaml"), {}, "backup: missing; write where the copies are"),
-        ("missing", {}, "no such file"),
+        ("missing", {}, "INSTANCE: 'missing': no such instance file; write one of aim, or a path"),
     ],
 )
 def test_what_cannot_work_is_said(instance: str, options: dict[str, str], message: str) -> None:

@@ -269,3 +269,15 @@ def test_two_backups_of_one_instance_are_refused(chart: cdk8s.Chart) -> None:
     backup(chart, storage=source)
     with pytest.raises(OptionError, match="already made by chart/backup"):
         AimBackup(chart, "again", storage=source, target=CLAIM, options=OPTIONS)
+
+
+def test_two_instances_of_one_name_do_not_share_copies() -> None:
+    """A restore of one would bring the runs of the other."""
+    app = cdk8s.App()
+    north, south = (cdk8s.Chart(app, name, namespace=name) for name in ("north", "south"))
+    AimBackup(north, "b", storage=dynamic(north), target=S3, options=OPTIONS)
+    runs = dynamic(south)
+    with pytest.raises(OptionError, match="write another prefix") as refused:
+        AimBackup(south, "b", storage=runs, target=S3, options=OPTIONS)
+    assert refused.value.option == "target"
+    AimBackup(south, "b", storage=runs, target=replace(S3, prefix="south"), options=OPTIONS)

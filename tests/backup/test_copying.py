@@ -158,9 +158,13 @@ def test_a_drill_reads_the_points_of_archived_runs(seeded: Backup) -> None:
 
 
 @pytest.fixture
-def copied(seeded: Backup) -> Iterator[Backup]:
+def copied(seeded: Backup, tmp_path: Path) -> Iterator[Backup]:
     """A backup with a copy; at the end, that copy is restored, whatever has become of the next one."""
     assert seeded.copy().code == 0
+    (tmp_path / "empty").mkdir()
+    done("prepare", tmp_path / "empty")
+    own(*(tmp_path / "empty").rglob("*"), tmp_path / "empty")
+    seeded.others["empty"] = tmp_path / "empty"
     yield seeded
     restored = seeded.restore(into="fresh")
     assert restored.code == 0, restored.logs
@@ -172,6 +176,7 @@ def test_a_wrong_password_is_said_and_changes_nothing(copied: Backup) -> None:
     failed = dataclasses.replace(copied, secrets={"backup/password": "wrong"}).copy()
     assert (failed.container, failed.code) == ("restic", 1)
     assert "wrong password or no key found" in failed.last_line
+    assert "wrong password or no key found" in failed.logs.partition("trying to make one")[0]
     assert snapshots(copied) == 1
 
 
@@ -184,6 +189,23 @@ def test_a_target_that_cannot_be_written_to_is_said(copied: Backup) -> None:
     repository.chmod(mode)
     assert (failed.container, failed.code) == ("restic", 1)
     assert "permission denied" in failed.last_line
+
+
+def test_an_empty_repository_pushes_no_copy_of_runs_out(copied: Backup) -> None:
+    """The namespace was lost, and the new server is backed up at night, before anybody restores."""
+    fresh = dataclasses.replace(copied, runs=copied.others["empty"])
+    for _ in range(2):
+        failed = fresh.copy()
+        assert (failed.container, failed.code) == ("restic", 1)
+        assert "there are no runs, and the target has copies of runs" in failed.last_line
+    assert snapshots(copied) == 1
+
+
+def test_a_password_may_end_with_a_newline(copied: Backup) -> None:
+    """As one of a file that an editor has saved; restic itself reads such a file without it."""
+    again = dataclasses.replace(copied, secrets={"backup/password": "correct horse\n"}).copy()
+    assert again.code == 0, again.logs
+    assert snapshots(copied) == 2
 
 
 def test_no_repository_is_said(backup: Backup) -> None:

@@ -36,6 +36,8 @@ NOT_RUN = {
     "skopeo": "asks a registry",
     "uvx": "asks a database of advisories",
     "restic": "tests/backup runs it",
+    "export": "of the shell",
+    "tr": "of every machine",
 }
 """Programs that no test of this module asks, and why."""
 

@@ -58,7 +58,7 @@ def test_a_file_system_that_hangs_from_the_start_is_named(manifests: list[Manife
         with running(manifests, volume) as server, server.hung():
             wait_for(lambda: server.health("startz")[0] == 503, seconds=30, still=server)
             # it may have opened the lock file before: then it waits for the former server, or for the file system
-            assert re.search("does not answer|waiting for the server on host former", server.health("startz")[1])
+            assert re.search("does not answer|waiting for the pod former", server.health("startz")[1])
             assert server.stop()[0] == 0
 
 
@@ -69,8 +69,8 @@ def test_a_server_whose_lock_file_is_removed_ends_before_another_one_serves(
     with running(manifests, volume, host="old") as old:
         old.await_ready()
         with running(manifests, volume, host="new") as new:
-            wait_for(lambda: "waiting for the server on host old" in new.logs, seconds=30, still=new)
-            assert new.health("startz")[1].startswith("waiting for the server on host old to release /aim/.aim-server.")
+            wait_for(lambda: "waiting for the pod old" in new.logs, seconds=30, still=new)
+            assert new.health("startz")[1].startswith("waiting for the pod old to release /aim/.aim-server.")
             (volume / ".aim-server.lock").unlink()
             code, line = old.ended(seconds=10)
             assert code == 1

@@ -63,9 +63,9 @@ def asked(health: Health, *paths: str, host: str = "127.0.0.1") -> list[tuple[in
 def test_a_server_that_starts_says_what_it_waits_for() -> None:
     """The reason is the body of startup and readiness probe; liveness is nobody's business yet."""
     health = Health()
-    health.waiting_for = "waiting for the server on host old"
+    health.waiting_for = "waiting for the pod old"
     start, ready, live = asked(health, "/startz", "/readyz", "/livez")
-    assert start == ready == (503, "waiting for the server on host old\n")
+    assert start == ready == (503, "waiting for the pod old\n")
     assert live == (200, "ok\n")
 
 

@@ -221,7 +221,7 @@ def test_a_second_server_waits_for_the_first(manifests: list[Manifest], volume: 
     with running(manifests, volume, host="old") as old:
         old.await_ready()
         with running(manifests, volume, host="new") as new:
-            wait_for(lambda: "waiting for the server on host old" in new.logs, seconds=30, still=new)
+            wait_for(lambda: "waiting for the pod old" in new.logs, seconds=30, still=new)
             time.sleep(3)
             assert new.get("/") is None
             old.stop()

@@ -225,7 +225,7 @@ def test_it_holds_a_lock_of_its_own_and_waits_for_it(
     with pod.running(container) as former, training(manifests, repository, host="next") as other:
         await_ready(former)
         with other.running(container) as tracking:
-            reason = "waiting for the server on host trainer to release /aim/.aim-tracking.lock"
+            reason = "waiting for the pod trainer to release /aim/.aim-tracking.lock"
             wait_for(lambda: reason in tracking.logs, seconds=60, still=tracking)
             assert tracking.health("startz", port=HEALTH)[1].startswith(reason)
             assert former.stop()[0] == 0

@@ -132,7 +132,7 @@ def test_a_waiter_says_whom_it_waits_for_and_takes_a_new_file(
 
     with holder(lock):
         assert asyncio.run(asyncio.wait_for(Hold(lock).take(remove), 10)) == "unknown"
-    line = f"waiting for the server on host {socket.gethostname()} to release {lock}; if the node of that pod is gone"
+    line = f"waiting for the pod {socket.gethostname()} to release {lock}; if the node of that pod is gone"
     assert said[0].startswith(line)
     assert f"aim-supervisor: {said[0]}" in capsys.readouterr().out
 
