@@ -65,10 +65,15 @@ def _remove_torn_of(container: Any, contexts: tuple[Any, ...], last: str) -> int
     tree, torn = container.tree().subtree(contexts), 0
     for context in [*tree.keys()]:
         for name in [*tree.subtree(context).keys()]:
-            columns = [*tree.subtree((context, name)).keys()]
-            if last in columns or last == "step":  # not every former version of Aim has recorded the time
-                torn += _remove_incomplete(container, (*contexts, context, name), columns, last)
+            series = (*contexts, context, name)
+            # where the time is not recorded from the first point on, those without it are of a former version of Aim
+            if last == "step" or _first(container, (*series, "val")) == _first(container, (*series, last)):
+                torn += _remove_incomplete(container, series, [*tree.subtree((context, name)).keys()], last)
     return torn
+
+
+def _first(container: Any, column: tuple[Any, ...]) -> bytes:
+    return next(_points(container, column), b"")
 
 
 def _remove_incomplete(container: Any, series: tuple[Any, ...], columns: list[str], last: str) -> int:

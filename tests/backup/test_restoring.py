@@ -326,6 +326,18 @@ def test_texts_that_were_half_written_are_removed_from_a_run_that_is_closed(seed
     assert done("values", seeded.runs, "--run", run) == {"values": [[0, 0.0], [1, 1.0], [2, 2.0]]}
 
 
+def test_texts_without_a_time_from_the_first_on_are_kept(seeded: Backup) -> None:
+    """They are of a version of Aim that recorded none, and not half-written."""
+    run = done("track_only", seeded.runs)["run"]
+    done("tear_text", seeded.runs, "--run", run, "--number", 0)
+    (seeded.runs / ".aim/meta/progress" / run).touch()
+    own(*seeded.runs.rglob("*"))
+    seeded.copy()
+    restored = seeded.restore()
+    assert restored.code == 0, restored.logs
+    assert [line for line in restored.logs.splitlines() if line.endswith(f"closed run {run}")], restored.logs
+
+
 def test_a_run_that_cannot_be_closed_stays_in_progress(seeded: Backup) -> None:
     """The others come back, and the server or a chore finds it by its mark."""
     run = min(read(seeded.runs))

@@ -267,14 +267,14 @@ def run_track_only(options: argparse.Namespace) -> None:
 
 
 def run_tear_text(options: argparse.Namespace) -> None:
-    """Remove what Aim writes last of the second text of a run."""
+    """Remove what Aim writes last of a text of a run; the number is its step."""
     from aim.sdk.repo import Repo
 
     texts = Repo.from_path(str(options.volume)).request_tree("seqs", options.run, read_only=False)
     contexts = texts.subtree(("seqs", "chunks", options.run))
     context = next(iter(contexts.keys()))
     for column in ("epoch", "time"):
-        del contexts.subtree((context, "texts", column))[1]
+        del contexts.subtree((context, "texts", column))[options.number]
     tell(torn=True)
 
 
