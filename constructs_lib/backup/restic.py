@@ -83,8 +83,9 @@ _OF_ONE_RUN = (
     *("/.aim/seqs/chunks/{run}", "/.aim/meta/chunks/{run}", "/.aim/meta/progress/{run}"),
 )
 
-# what a killed `forget` has left locked can be read all the same
+# what a killed `forget` has left locked can be read all the same; who asks for a copy that is not there sees which are
 _RESTORE = """\
+run --quiet snapshots --no-lock --host {name} --tag {tag} --tag {tag}-incomplete --compact
 run restore --no-lock --host {name} --tag {tag} --target {target} {only}{snapshot}
 """
 

@@ -129,11 +129,7 @@ class AimPod:
                 security_context=security_context,
                 init=init,
             )
-            check_image_options(image)
-            resources.check()
-            check_environment("env", env)
-            remedy = "write an AimStorage, such as server.storage"
-            require(store is None or hasattr(store, "as_volume"), "store", kind_of(store), remedy)
+            _check_parts(image, resources, env, store)
         add = self.workload.add_init_container if init else self.workload.add_container
         container = add(
             name=name,
@@ -152,10 +148,7 @@ class AimPod:
         harden_container(self.workload, container)
         self._complete(container, image, resources, env)
         if store:
-            container.mount(MOUNT_PATH, store)
-            # nothing else is mounted yet; to ask for the pod's volumes takes fourteen messages to Node.js
-            first = path_of(self.workload, container) == "containers/0"
-            self._remove_read_only(store.as_volume(), "volumes/0" if first else None)
+            self._mount_store(container, store)
         return container
 
     def mount_claim(
@@ -194,6 +187,12 @@ class AimPod:
             self._names[key] = self._names.get(key) or each.name
         require(name not in self._names.values(), "name", name, "write another one: a container of the pod has it")
 
+    def _mount_store(self, container: kplus.Container, store: kplus.IStorage) -> None:
+        container.mount(MOUNT_PATH, store)
+        # nothing else is mounted yet; to ask for the pod's volumes takes fourteen messages to Node.js
+        first = path_of(self.workload, container) == "containers/0"
+        self._remove_read_only(store.as_volume(), "volumes/0" if first else None)
+
     def _remove_read_only(self, volume: kplus.Volume, path: str | None = None) -> None:
         name = volume.name
         if name not in self._claims:
@@ -217,6 +216,16 @@ class AimPod:
 def _check_container(**arguments: object) -> None:
     for option, value in arguments.items():
         check_type(option, value, _CONTAINER[option])
+
+
+def _check_parts(
+    image: ImageOptions, resources: Resources, env: Sequence[EnvVar], store: kplus.IStorage | None
+) -> None:
+    check_image_options(image)
+    resources.check()
+    check_environment("env", env)
+    remedy = "write an AimStorage, such as server.storage"
+    require(store is None or hasattr(store, "as_volume"), "store", kind_of(store), remedy)
 
 
 def add_variable(workload: PodOrWorkload, container: kplus.Container, variable: EnvVar) -> None:

@@ -58,38 +58,55 @@ def rule_groups(name: str, deployment: str, namespace: str | None, options: Aler
 
 
 def _rules(which: str, instance: str, options: AlertOptions) -> Iterator[dict[str, Any]]:
-    def newest(metric: str) -> str:
-        return f"max by (namespace) ({metric}{which})"
-
     if options.volume_free_percent:
-        free = f"100 * min by (namespace) (aim_volume_free_bytes{which} / aim_volume_size_bytes{which})"
-        expression = f"{free} < {options.volume_free_percent}"
-        text = f'{{{{ $value | printf "%.1f" }}}} % of the volume of runs of {instance} are free'
-        yield _rule("AimVolumeFilling", expression, text, minutes=15, severity="critical")
+        yield _volume_filling(which, instance, options.volume_free_percent)
     if options.backup_age_seconds:
-        # where none has succeeded yet, the first one that was tried counts
-        last = (
-            f"({newest('aim_backup_last_success_timestamp_seconds')} or {newest('aim_backup_tried_timestamp_seconds')})"
-        )
-        expression = f"time() - {last} > {options.backup_age_seconds}"
-        text = f"no backup of {instance} has succeeded for {{{{ $value | humanizeDuration }}}}"
-        yield _rule("AimBackupTooOld", expression, text, minutes=5, severity="critical")
+        yield _backup_too_old(which, instance, options.backup_age_seconds)
     if options.drill_age_seconds:
-        # where none has ended yet, the first backup counts
-        last = f"({newest('aim_drill_timestamp_seconds')} or {newest('aim_backup_first_success_timestamp_seconds')})"
-        old = f"time() - {last} > {options.drill_age_seconds}"
-        expression = f"{newest('aim_drill_succeeded')} == 0 or {old}"
-        text = f"the last restore drill of {instance} has failed, or is too old: see the logs of its Jobs"
-        yield _rule("AimDrillFailed", expression, text, minutes=5, severity="critical")
+        yield _drill_failed(which, instance, options.drill_age_seconds)
     if options.index_lag_seconds:
-        expression = f"{newest('aim_index_lag_seconds')} > {options.index_lag_seconds}"
-        text = f"a run of {instance} waits for {{{{ $value | humanizeDuration }}}} to be indexed"
-        yield _rule("AimIndexStuck", expression, text, minutes=5, severity="warning")
+        yield _index_stuck(which, instance, options.index_lag_seconds)
     if options.refused_per_minute:
-        rate = f"60 * sum by (namespace, cause) (rate(aim_refused_requests_total{which}[5m]))"
-        expression = f"{rate} > {options.refused_per_minute}"
-        text = f'{instance} refuses {{{{ $value | printf "%.0f" }}}} requests a minute: {{{{ $labels.cause }}}}'
-        yield _rule("AimRequestsRefused", expression, text, minutes=5, severity="warning")
+        yield _requests_refused(which, instance, options.refused_per_minute)
+
+
+def _newest(metric: str, which: str) -> str:
+    return f"max by (namespace) ({metric}{which})"
+
+
+def _volume_filling(which: str, instance: str, percent: int) -> dict[str, Any]:
+    free = f"100 * min by (namespace) (aim_volume_free_bytes{which} / aim_volume_size_bytes{which})"
+    text = f'{{{{ $value | printf "%.1f" }}}} % of the volume of runs of {instance} are free'
+    return _rule("AimVolumeFilling", f"{free} < {percent}", text, minutes=15, severity="critical")
+
+
+def _backup_too_old(which: str, instance: str, seconds: int) -> dict[str, Any]:
+    succeeded = _newest("aim_backup_last_success_timestamp_seconds", which)
+    # where none has succeeded yet, the first one that was tried counts
+    expression = f"time() - ({succeeded} or {_newest('aim_backup_tried_timestamp_seconds', which)}) > {seconds}"
+    text = f"no backup of {instance} has succeeded for {{{{ $value | humanizeDuration }}}}"
+    return _rule("AimBackupTooOld", expression, text, minutes=5, severity="critical")
+
+
+def _drill_failed(which: str, instance: str, seconds: int) -> dict[str, Any]:
+    # where none has ended yet, the first backup counts
+    first = _newest("aim_backup_first_success_timestamp_seconds", which)
+    old = f"time() - ({_newest('aim_drill_timestamp_seconds', which)} or {first}) > {seconds}"
+    text = f"the last restore drill of {instance} has failed, or is too old: see the logs of its Jobs"
+    expression = f"{_newest('aim_drill_succeeded', which)} == 0 or {old}"
+    return _rule("AimDrillFailed", expression, text, minutes=5, severity="critical")
+
+
+def _index_stuck(which: str, instance: str, seconds: int) -> dict[str, Any]:
+    text = f"a run of {instance} waits for {{{{ $value | humanizeDuration }}}} to be indexed"
+    expression = f"{_newest('aim_index_lag_seconds', which)} > {seconds}"
+    return _rule("AimIndexStuck", expression, text, minutes=5, severity="warning")
+
+
+def _requests_refused(which: str, instance: str, most: int) -> dict[str, Any]:
+    rate = f"60 * sum by (namespace, cause) (rate(aim_refused_requests_total{which}[5m]))"
+    text = f'{instance} refuses {{{{ $value | printf "%.0f" }}}} requests a minute: {{{{ $labels.cause }}}}'
+    return _rule("AimRequestsRefused", f"{rate} > {most}", text, minutes=5, severity="warning")
 
 
 def _rule(alert: str, expression: str, text: str, *, minutes: int, severity: str) -> dict[str, Any]:

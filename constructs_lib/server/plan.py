@@ -55,34 +55,40 @@ def resolve(
     check_image_options(image)
     _check_options(options)
     options = for_aim(options)
-    deployment, service = options.deployment_name or name, options.service.name or name
-    supervisor = options.supervisor_name or f"{name}-supervisor"
-    carried = config_map_names(supervisor, options.supervisor)
+    service = options.service.name or name
     hosts = service_hosts(service, storage.namespace)
-    login = options.login and login_files(options.login)
-    files = login_config_map_name(name, options.login) if options.login and login else ""
-    dashboard = dashboard_name(name) if options.metrics and options.metrics.dashboard else ""
-    others = [each for each in (files, dashboard) if each]
-    return Plan(
+    plan = Plan(
         name=name,
         image=image,
         options=options,
-        deployment=deployment,
+        deployment=options.deployment_name or name,
         service=service,
-        supervisor=supervisor,
-        login_files=files,
+        supervisor=options.supervisor_name or f"{name}-supervisor",
+        login_files=_login_files(name, options),
         service_hosts=tuple(hosts),
         role=_role(options, hosts),
-        entries=(
-            *_stores(storage),
-            Entry(kind="server", place=storage.place, name=name, option="name"),
-            Entry(kind="Deployment", place=storage.place, name=deployment, option="deployment_name"),
-            Entry(kind="NetworkPolicy", place=storage.place, name=deployment, option="deployment_name"),
-            Entry(kind="Service", place=storage.place, name=service, option="service.name"),
-            *config_maps(carried.values(), place=storage.place, option="supervisor_name"),
-            *config_maps(others, place=storage.place, option="name"),
-        ),
+        entries=(),
     )
+    return replace(plan, entries=(*_stores(storage), *_objects(plan, storage.place)))
+
+
+def _login_files(name: str, options: ServerOptions) -> str:
+    """Name of the ConfigMap of a login's files; none where there are none."""
+    return login_config_map_name(name, options.login) if options.login and login_files(options.login) else ""
+
+
+def _objects(plan: Plan, place: str) -> list[Entry]:
+    """What a server makes."""
+    metrics, carried = plan.options.metrics, config_map_names(plan.supervisor, plan.options.supervisor)
+    others = [plan.login_files, dashboard_name(plan.name) if metrics and metrics.dashboard else ""]
+    return [
+        Entry(kind="server", place=place, name=plan.name, option="name"),
+        Entry(kind="Deployment", place=place, name=plan.deployment, option="deployment_name"),
+        Entry(kind="NetworkPolicy", place=place, name=plan.deployment, option="deployment_name"),
+        Entry(kind="Service", place=place, name=plan.service, option="service.name"),
+        *config_maps(carried.values(), place=place, option="supervisor_name"),
+        *config_maps(filter(None, others), place=place, option="name"),
+    ]
 
 
 def _check_options(options: ServerOptions) -> None:

@@ -68,7 +68,8 @@ def _remove_torn_of(container: Any, contexts: tuple[Any, ...], last: str) -> int
             series = (*contexts, context, name)
             # where the time is not recorded from the first point on, those without it are of a former version of Aim
             if last == "step" or _first(container, (*series, "val")) == _first(container, (*series, last)):
-                torn += _remove_incomplete(container, series, [*tree.subtree((context, name)).keys()], last)
+                columns = {*tree.subtree((context, name)).keys()} - {last}
+                torn += _remove_incomplete(container, series, columns, last)
     return torn
 
 
@@ -76,8 +77,8 @@ def _first(container: Any, column: tuple[Any, ...]) -> bytes:
     return next(_points(container, column), b"")
 
 
-def _remove_incomplete(container: Any, series: tuple[Any, ...], columns: list[str], last: str) -> int:
-    """Remove from each column the points that its last one has not; returns how many points that are."""
+def _remove_incomplete(container: Any, series: tuple[Any, ...], columns: set[str], last: str) -> int:
+    """Remove from columns the points that the last one has not; returns how many points that are."""
     from aim.storage.encoding import decode_path
 
     tree, missing = container.tree().subtree(series), set()

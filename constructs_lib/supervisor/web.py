@@ -20,6 +20,7 @@ from .patches.bounded_searches import BoundedSearches
 from .patches.connections import SilentConnections
 from .patches.content import SecurityHeaders
 from .patches.index_readers import IndexDamage
+from .patches.malformed import answer_malformed_bodies
 from .patches.queries import restrict_queries
 from .patches.requests import SameOrigin
 from .patches.runs import restrict_run_hashes
@@ -73,6 +74,7 @@ def prepare_environment(options: argparse.Namespace) -> None:
 
 def web_application(options: argparse.Namespace) -> Any:
     """Import Aim's web application, and close its holes; nothing on the volume is touched."""
+    answer_malformed_bodies()
     from aim.web.run import app
 
     restrict_queries()

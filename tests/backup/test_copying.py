@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cdk8s
 import pytest
@@ -29,6 +30,11 @@ pytestmark = pytest.mark.parametrize("programs", [newest, oldest], indirect=True
 
 def snapshots(backup: Backup, *, tag: str = "") -> int:
     """How many copies restic lists; with a tag, of that only."""
+    return len(listed(backup, tag=tag))
+
+
+def listed(backup: Backup, *, tag: str = "") -> list[dict[str, Any]]:
+    """Copies that restic lists; with a tag, of that only."""
     command = [str(backup.programs / "restic"), "--no-cache", "--no-lock", "snapshots", "--json"]
     command += ["--tag", tag] if tag else []
     environment = {
@@ -36,7 +42,8 @@ def snapshots(backup: Backup, *, tag: str = "") -> int:
         "RESTIC_PASSWORD": backup.secrets["backup/password"],
     }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return len(json.loads(done.stdout))
+    copies: list[dict[str, Any]] = json.loads(done.stdout)
+    return copies
 
 
 def test_a_copy_is_made_and_a_drill_reads_it(seeded: Backup) -> None:
@@ -98,28 +105,28 @@ def empty(database: Path) -> None:
     database.write_bytes(bytes(database.stat().st_size))
 
 
-def unlist(database: Path) -> None:
-    """Remove the rows of the runs."""
-    with contextlib.closing(sqlite3.connect(database)) as rows:
-        rows.execute("DELETE FROM run")
+def unlist(volume: Path, run: str = "%") -> None:
+    """Remove the row of a run, or of all."""
+    with contextlib.closing(sqlite3.connect(volume / ".aim/run_metadata.sqlite")) as rows:
+        rows.execute("DELETE FROM run WHERE hash LIKE ?", [run])
         rows.commit()
 
 
 @pytest.mark.parametrize(
-    ("damage", "name", "said"),
+    ("damage", "said"),
     [
-        (empty, "run_metadata.sqlite", "0 of 3 runs of the newest copy are read by Aim"),
-        (empty, "aim_db", "0 of 3 runs of the newest copy are read by Aim"),
-        (unlist, "run_metadata.sqlite", "3 of 3 runs of the newest copy are read by Aim, 0 are listed"),
+        (lambda copy: empty(copy / ".aim/run_metadata.sqlite"), "0 of 3 runs of the newest copy are read by Aim"),
+        (lambda copy: empty(copy / ".aim/aim_db"), "0 of 3 runs of the newest copy are read by Aim"),
+        (unlist, "3 of 3 runs of the newest copy are read by Aim, 0 are listed"),
     ],
 )
 def test_a_drill_of_a_copy_with_a_damaged_database_is_noted_as_failed(
-    seeded: Backup, damage: Callable[[Path], None], name: str, said: str
+    seeded: Backup, damage: Callable[[Path], None], said: str
 ) -> None:
     """The alert fires by the note, and not a week later by its age."""
     job = seeded.job()
     assert job.run_one("stage").code == 0
-    damage(seeded.runs / COPY / ".aim" / name)
+    damage(seeded.runs / COPY)
     assert job.run_one("restic").code == 0
     drilled = seeded.job("aim-drill").run()
     assert (drilled.code, said in drilled.last_line) == (1, True), drilled.logs
@@ -253,3 +260,13 @@ def copy_without(backup: Backup, name: str) -> int:
     unreadable = backup.runs / COPY / ".aim" / name
     unreadable.touch(0o000)
     return backup.job().run_one("restic").code
+
+
+def test_a_copy_that_is_not_there_is_answered_by_a_list_of_those_that_are(seeded: Backup) -> None:
+    """Incomplete ones included, with their ids and tags; the last line says which one was asked for."""
+    seeded.copy()
+    assert copy_without(seeded, "unreadable") == 3
+    failed = seeded.restore(into="fresh", snapshot="0123abcd")
+    assert (failed.container, "0123abcd" in failed.last_line) == ("restic", True)
+    for found in listed(seeded):
+        assert re.search(f"^{found['short_id']} .* {found['tags'][0]}", failed.logs, re.MULTILINE)

@@ -13,7 +13,8 @@ import pytest
 
 from constructs_lib.supervisor.chores.task import Task
 from constructs_lib.supervisor.trash import TRASH
-from tests.backup.test_restoring import delete, describe, details, unlist
+from tests.backup.test_copying import unlist
+from tests.backup.test_restoring import delete, describe, details
 from tests.harness.sandbox import Pod, assert_all_there, own, running, wait_for
 from tests.maintenance import test_trash
 from tests.maintenance.conftest import SERVER, Chores

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from aim.cli.utils import build_db_upgrade_command, exec_cmd
@@ -26,14 +27,18 @@ def main() -> None:
     options = parser.parse_args()
     os.environ[AIM_UI_MOUNTED_REPO_PATH], os.environ[AIM_UI_BASE_PATH] = options.repository, options.base_path
     exec_cmd(build_db_upgrade_command(), stream_output=True)
-    from aim.web.run import app
+    uvicorn.run(_application(options), host="127.0.0.1", port=options.port, log_level="info")
 
-    if not options.bare:
-        sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "constructs_lib"))
-        from supervisor.web import web_application
 
-        app = web_application(options)
-    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="info")
+def _application(options: argparse.Namespace) -> Any:
+    if options.bare:
+        from aim.web.run import app
+
+        return app
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "constructs_lib"))
+    from supervisor.web import web_application
+
+    return web_application(options)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +51,14 @@ def test_a_body_that_does_not_say_how_large_it_is_is_counted(aim: Server) -> Non
         with connection.getresponse() as response:
             assert response.status == 413
     assert aim.ask("/api/projects/").status == 200
+
+
+@pytest.mark.parametrize("body", [{"name": math.nan}, {"name": ["\ud800"]}, {"name": {"\ud800": 1}}, ["\ud800"]])
+def test_what_is_wrong_with_a_body_is_said_where_no_answer_can_repeat_it(aim: Server, body: object) -> None:
+    """FastAPI's own answer does, and fails: 500, and a hundred lines in the log."""
+    answer = aim.ask(POSTED, method="POST", body=body)
+    assert answer.status == 422, answer.body
+    assert json.loads(answer.body)["detail"][0]["loc"][0] == "body"
 
 
 def test_the_tracking_server_refuses_what_no_client_sends(tmp_path: Path) -> None:
