@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from constructs_lib.errors import check_whole, require
 from constructs_lib.options import Count, check_declared
 from constructs_lib.pods.pod import MOUNT_PATH
-from constructs_lib.supervisor.staging import COPY, SUMMARY
+from constructs_lib.supervisor.staging import COPY, FILES, SUMMARY
 from constructs_lib.supervisor.underway import TOUCH_SECONDS, UNDERWAY
 
 RESTIC_IMAGE = "docker.io/restic/restic:0.18.1"
@@ -79,7 +79,7 @@ run check --read-data-subset "$((number % {parts} + 1))/{parts}"
 """
 
 _OF_ONE_RUN = (
-    *("/copy.json", "/.aim/VERSION", "/.aim/run_metadata.sqlite"),
+    *(f"/{SUMMARY}", f"/{FILES}", "/.aim/VERSION", "/.aim/run_metadata.sqlite"),
     *("/.aim/seqs/chunks/{run}", "/.aim/meta/chunks/{run}", "/.aim/meta/progress/{run}"),
 )
 

@@ -21,7 +21,7 @@ from constructs_lib.storage.storage import AimStorage, check_namespaces
 from constructs_lib.storage.storage_jobs import GRACE_PERIOD
 from constructs_lib.storage.storage_options import StorageOptions
 from constructs_lib.supervisor.hashes import REMEDY, is_hash
-from constructs_lib.supervisor.restoring import RESTORED
+from constructs_lib.supervisor.restoring import restored_folder
 
 _SNAPSHOT = re.compile(r"latest|[0-9a-f]{8,64}")
 _KEPT = cdk8s.Duration.days(7)
@@ -74,7 +74,7 @@ class AimRestore(Construct):
         only = ("--run", run) if run else ()
         containers.add_role("restore", *only)
         containers.add_role("admit", *only, init=True)
-        target = f"{MOUNT_PATH}/{RESTORED}"
+        target = f"{MOUNT_PATH}/{restored_folder(run)}"
         script = restore_script(name=backup.name, flags=parts.flags, snapshot=snapshot, target=target, run=run)
         pod.mount_claim(containers.add_restic(script), MOUNT_PATH, parts.storage)
 

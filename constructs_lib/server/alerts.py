@@ -83,7 +83,9 @@ def _volume_filling(which: str, instance: str, percent: int) -> dict[str, Any]:
 def _backup_too_old(which: str, instance: str, seconds: int) -> dict[str, Any]:
     succeeded = _newest("aim_backup_last_success_timestamp_seconds", which)
     # where none has succeeded yet, the first one that was tried counts
-    expression = f"time() - ({succeeded} or {_newest('aim_backup_tried_timestamp_seconds', which)}) > {seconds}"
+    last = f"({succeeded} or {_newest('aim_backup_tried_timestamp_seconds', which)})"
+    # nor is one of a node whose clock was ahead a success of now
+    expression = f"abs(time() - {last}) > {seconds}"
     text = f"no backup of {instance} has succeeded for {{{{ $value | humanizeDuration }}}}"
     return _rule("AimBackupTooOld", expression, text, minutes=5, severity="critical")
 

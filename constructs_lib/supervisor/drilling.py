@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ from . import Refusal, say
 from .child import command_of
 from .databases import open_database
 from .finishing import conclude
+from .hashes import runs_of
 from .notes import LAST_DRILL, note, read_json
 from .patches.rocks import read_run
 from .staging import DATABASES, SUMMARY, listed_runs, missing_files
+
+_CLOCKS_SECONDS = 3600
+"""Clocks of two nodes may differ so much."""
 
 
 def drill(_: argparse.Namespace) -> None:
@@ -46,14 +51,28 @@ def inspect(options: argparse.Namespace) -> None:
 
 def _examine(copy: Path) -> tuple[int, bool, str]:
     """How many runs of a copy can be read, whether nothing is wrong with it, and a text on the rest of it."""
+    _check_date(copy)
     _check_databases(copy)
-    missing, broken = missing_files(copy), dict(unreadable_runs(copy))
+    missing, listed = missing_files(copy), listed_runs(copy / ".aim")
+    broken = {run: reason for run, reason in unreadable_runs(copy) if run in listed or not _is_half_made(copy, run)}
     for run, reason in broken.items():
         say(f"run {run} cannot be read: {reason}")
-    runs, listed = len([*(copy / ".aim/meta/chunks").iterdir()]), len(listed_runs(copy / ".aim"))
-    are_listed = listed >= runs - read_json(copy / SUMMARY).get("unlisted", 0)
-    text = f"{listed} are listed" + (f", {missing} files are missing" if missing else "")
+    runs = len(runs_of(copy / ".aim"))
+    are_listed = len(listed) >= runs - read_json(copy / SUMMARY).get("unlisted", 0)
+    text = f"{len(listed)} are listed" + (f", {missing} files are missing" if missing else "")
     return runs - len(broken), are_listed and not broken and not missing, text
+
+
+def _is_half_made(copy: Path, run: str) -> bool:
+    """Whether a trainer was killed while it made the folder of a run: neither tables nor logs are in it yet."""
+    return not [*(copy / ".aim/meta/chunks" / run).glob("*.sst"), *(copy / ".aim/meta/chunks" / run).glob("*.log")]
+
+
+def _check_date(copy: Path) -> None:
+    made = read_json(copy / SUMMARY).get("made", 0)
+    if made > time.time() + _CLOCKS_SECONDS:
+        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(made))
+        raise Refusal(f"it is of {when}, by a node whose clock was wrong, and the newest until then: restic forget it")
 
 
 def _check_databases(copy: Path) -> None:
@@ -70,11 +89,11 @@ def unreadable_runs(volume: Path) -> Iterator[tuple[str, str]]:
     from aim.sdk.repo import Repo
 
     repository = Repo.from_path(str(volume))
-    for folder in sorted((volume / ".aim/meta/chunks").iterdir()):
+    for run in sorted(runs_of(volume / ".aim")):
         try:
-            _read(repository, folder.name)
+            _read(repository, run)
         except Exception as error:  # noqa: BLE001  # whatever Aim, RocksDB or a decoder raise
-            yield folder.name, f"{type(error).__name__}: {error}"
+            yield run, f"{type(error).__name__}: {error}"
         repository.container_pool.clear()
 
 

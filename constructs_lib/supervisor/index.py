@@ -145,6 +145,7 @@ class Indexer(threading.Thread):
         self._moved, self._error = time.monotonic(), ""
         self._requests = Requests(repository.parent)
         self._asked: Request | None = None
+        self._closing: threading.Thread | None = None
 
     def open(self) -> None:
         """Open the index once, so that there is one to read; `run` tries again where it is locked, or the volume full.
@@ -324,9 +325,11 @@ class Indexer(threading.Thread):
         self._is_complete = True
 
     def _close_lost(self) -> None:
-        if time.monotonic() - self._closed_lost > _LOST_SECONDS:
+        if time.monotonic() - self._closed_lost > _LOST_SECONDS and not (self._closing and self._closing.is_alive()):
             self._closed_lost = time.monotonic()
-            self._lost.close(self._runs.running)
+            # all points of a run are looked at, which may take minutes
+            self._closing = threading.Thread(target=self._lost.close, args=[self._runs.running], daemon=True)
+            self._closing.start()
 
     def _report(self, text: str = "") -> None:
         self._failures = {run: count for run, count in self._failures.items() if run in self._runs.all}

@@ -6,6 +6,8 @@ restic restores to a folder of the same volume first, so that what is left is to
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -14,18 +16,25 @@ from . import Refusal, say
 from .child import command_of
 from .closing import close_runs
 from .finishing import conclude
-from .hashes import REMEDY, is_hash
+from .hashes import REMEDY, is_hash, runs_of
 from .notes import BACKUP, read_json
 from .patches.rocks import read_all
 from .rows import bring_back
-from .staging import RESTORING, SUMMARY, discard, listed_runs, missing_files
+from .staging import RESTORING, SUMMARY, discard, listed_runs, missing_files, missing_files_of
 from .trash import KINDS, put_sequences
-from .underway import begin, end
+from .underway import await_restore, begin, end
 from .volume import LOCK, TRACKING_LOCK, Hold, check_writable
 from .writers import written_runs
 
-RESTORED = f"{BACKUP}/restored"
-"""Where restic restores to: a folder with `.aim` in it."""
+_RESTORED = f"{BACKUP}/restored"
+
+_LONGEST_SECONDS = 86400
+"""A restore of one run takes less."""
+
+
+def restored_folder(run: str | None) -> str:
+    """Where restic restores one run to, or all: a folder with `.aim` in it."""
+    return f"{_RESTORED}-{run}" if run else _RESTORED
 
 
 def admit(options: argparse.Namespace) -> None:
@@ -36,6 +45,7 @@ def admit(options: argparse.Namespace) -> None:
     """
     volume = Path(options.repository)
     check_writable(volume)
+    _await_other(volume)
     if options.run:
         _check_missing(volume, options.run)
     else:
@@ -44,7 +54,20 @@ def admit(options: argparse.Namespace) -> None:
             _take(hold)
         _check_unwritten(volume)
         begin(volume)
-    discard(volume / RESTORED)
+    _discard_former(volume, options.run)
+
+
+def _await_other(volume: Path) -> None:
+    """A whole restore that goes on would lose what it has downloaded, or move a run aside that has just come back."""
+    asyncio.run(await_restore(volume, lambda _: None))
+
+
+def _discard_former(volume: Path, run: str | None) -> None:
+    """Remove what a former restore has left, and what killed ones of other runs have, which may go on for a day."""
+    for folder in (volume / BACKUP).glob(f"{Path(_RESTORED).name}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if folder == volume / restored_folder(run) or time.time() - folder.stat().st_mtime > _LONGEST_SECONDS:
+                discard(folder)
 
 
 def restore(_: argparse.Namespace) -> None:
@@ -60,14 +83,18 @@ def replace(options: argparse.Namespace) -> None:
         Refusal: there is none, a server runs on the volume, a trainer writes to it, or the run is there already.
     """
     volume = Path(options.repository)
-    copy = volume / RESTORED
+    copy = volume / restored_folder(options.run)
     summary = read_json(copy / SUMMARY)
     if not summary or not (copy / ".aim/run_metadata.sqlite").exists():
         raise Refusal(f"{copy} has no whole copy of a repository in it: is the snapshot one of this backup's?")
     if options.run:
+        _await_other(volume)
         _replace_run(volume, copy, options.run, summary["made"])
     else:
-        _replace_repository(volume, copy, summary["made"], summary["runs"])
+        try:
+            _replace_repository(volume, copy, summary["made"], summary["runs"])
+        finally:
+            end(volume)
 
 
 def _replace_repository(volume: Path, copy: Path, made: float, expected: int) -> None:
@@ -75,8 +102,7 @@ def _replace_repository(volume: Path, copy: Path, made: float, expected: int) ->
     holds = _holds(volume)
     for hold in holds:
         _take(hold)
-    end(volume)
-    found = len([*(copy / ".aim/meta/chunks").iterdir()])
+    found = len(runs_of(copy / ".aim"))
     if found != expected:
         raise Refusal(f"{found} runs were restored, and {expected} were copied: restore another snapshot")
     missing = missing_files(copy)
@@ -125,6 +151,9 @@ def _replace_run(volume: Path, copy: Path, run: str, made: float) -> None:
 
 
 def _check_whole(copy: Path, run: str) -> None:
+    missing = missing_files_of(copy, run)
+    if missing:
+        raise Refusal(f"{missing} files of run {run} are not in the snapshot, which restic could not read: try another")
     stores = [copy / ".aim" / kind / "chunks" / run for kind in KINDS]
     try:
         for store in filter(Path.exists, stores):

@@ -28,7 +28,9 @@ from typing import Callable
 
 from . import Refusal, say
 from .databases import open_database
+from .hashes import runs_of
 from .notes import BACKUP, LAST_BACKUP, note_attempt, read_json
+from .trash import KINDS
 
 COPY = f"{BACKUP}/copy"
 """The staged copy: a folder with `.aim` in it, removed when the next one is made."""
@@ -41,6 +43,9 @@ RESTORING = f"{BACKUP}/restoring"
 
 SUMMARY = "copy.json"
 """Beside the `.aim` of a copy: what is in it. It is written last, so that a copy without one is half-made."""
+
+FILES = "files.txt"
+"""Beside the `.aim` of a copy: of each run, how many files it has, as lines of both."""
 
 DATABASES = ("run_metadata.sqlite", "aim_db")
 
@@ -68,7 +73,7 @@ class Summary:
         linked: whether tables are linked, and not copied.
         number: how many copies were made on this volume before, and succeeded.
         files: of the repository; restic leaves out what it cannot read, and keeps the rest as a snapshot.
-        unlisted: runs that are not in the database, as where an older one was put in its place.
+        unlisted: runs that are not in the database: where an older one was put in its place, or just begun.
     """
 
     made: float
@@ -150,7 +155,7 @@ class _Copy:
     def make(self) -> Summary:
         """Copy everything, in the order that this module explains."""
         self.to.mkdir()
-        before = {path.name for path in (self.repository / "meta/chunks").iterdir()}
+        before = runs_of(self.repository)
         for name in DATABASES:
             copy_database(self.repository / name, self.to / name)
         for name in _SMALL:
@@ -158,14 +163,16 @@ class _Copy:
                 shutil.copy2(self.repository / name, self.to / name)
         running = self._note_running()
         listed = listed_runs(self.to)
-        unlisted = before.difference(listed, running)  # a trainer lists a run a moment after it has begun it
-        for kind in ("seqs", "meta"):
+        unlisted = before.difference(listed)  # also that of a trainer that lists it in this moment
+        for kind in KINDS:
             (self.to / kind / "chunks").mkdir(parents=True, exist_ok=True)
             for run in (*listed, *sorted(unlisted)):
                 self._copy_run(Path(kind, "chunks", run))
-        made = {path.name for path in (self.to / "meta/chunks").iterdir()}
+        made = runs_of(self.to)
         self.summary.runs, self.summary.in_progress = len(made), len(running & made)
         self.summary.unlisted, self.summary.files = len(unlisted & made), count_files(self.to)
+        lines = (f"{run} {_files_of(self.to, run)}\n" for run in sorted(made))
+        self.to.with_name(FILES).write_text("".join(lines), encoding="utf-8")
         return self.summary
 
     def _note_running(self) -> set[str]:
@@ -235,6 +242,18 @@ def missing_files(copy: Path) -> int:
     """How many files of a copy were not restored; 0 for one that was staged before they were counted."""
     staged = read_json(copy / SUMMARY).get("files")
     return max(0, staged - count_files(copy / ".aim")) if staged else 0
+
+
+def missing_files_of(copy: Path, run: str) -> int:
+    """How many files of a run were not restored; 0 for a copy that was staged before they were counted."""
+    found = _files_of(copy / ".aim", run)
+    with contextlib.suppress(FileNotFoundError), (copy / FILES).open(encoding="utf-8") as lines:
+        return sum(int(count) - found for name, count in map(str.split, lines) if name == run)
+    return 0
+
+
+def _files_of(repository: Path, run: str) -> int:
+    return sum(len(files) for kind in KINDS for _, _, files in os.walk(repository / kind / "chunks" / run))
 
 
 def listed_runs(repository: Path) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import itertools
 import json
 import shutil
 import sqlite3
@@ -157,41 +158,44 @@ def take_back(volume: Path, run: str) -> Entry:
     Raises:
         Refusal: it is not in the trash, or the repository has it.
     """
-    entry, repository = _claimed(find(volume, run)), volume / ".aim"
-    if _is_listed(entry.path / _ROWS):
-        bring_back(entry.path / _ROWS, repository / _ROWS, run)
-    for kind in KINDS:
+    found, repository = [_claimed(entry) for entry in find(volume, run)], volume / ".aim"
+    for entry in found:
+        if _is_listed(entry.path / _ROWS):
+            bring_back(entry.path / _ROWS, repository / _ROWS, run)
+    for kind, entry in itertools.product(KINDS, found):
         with contextlib.suppress(FileNotFoundError):
             _move(entry.path / kind, repository / kind / "chunks" / run)
-    remove(entry)
-    return entry
+    for entry in found:
+        remove(entry)
+    return found[0]
 
 
-def find(volume: Path, run: str) -> Entry:
-    """Find the entry that a run can be brought back from.
+def find(volume: Path, run: str) -> list[Entry]:
+    """Find what a run can be brought back from: two entries where its deletion broke off, and was repeated.
 
     Raises:
         Refusal: it is not in the trash, or the repository has it.
     """
-    entry = _newest(volume, run)
-    if (volume / ".aim/meta/chunks" / run).exists() and (entry.path / "meta").exists():
+    found = _newest(volume, run)
+    if (volume / ".aim/meta/chunks" / run).exists() and (found[0].path / "meta").exists():
         raise Refusal(f"run {run} is in the repository: nothing is overwritten; delete it first")
-    return entry
+    return found
 
 
-def _newest(volume: Path, run: str) -> Entry:
-    """The entry that has most of a run: sequences alone, that were pruned, may be newer than the whole of it."""
+def _newest(volume: Path, run: str) -> list[Entry]:
+    """The entry that has most of a run, as sequences alone, that were pruned, may be newer; and what it lacks."""
     of_run = [each for each in entries(volume) if each.run == run]
-    for kind in reversed(KINDS):
-        found = [each for each in of_run if (each.path / kind).exists()]
-        if found:
-            return found[-1]
-    raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
+    whole, sequences = ([each for each in of_run if (each.path / kind).exists()] for kind in reversed(KINDS))
+    if not whole and not sequences:
+        raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
+    if not whole or whole[-1] in sequences:
+        return (whole or sequences)[-1:]
+    return [whole[-1], *[each for each in sequences if each.deleted > whole[-1].deleted][-1:]]
 
 
 def _claimed(entry: Entry) -> Entry:
     """The entry under the time of now: whoever empties the trash of what is old finds it no more."""
-    path = entry.path.with_name(f"{time.time():.3f}-{entry.run}")
+    path = entry.path.with_name(f"{time.time():.6f}-{entry.run}")
     return dataclasses.replace(entry, path=entry.path.rename(path))
 
 

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 from .files import NotPlainError, open_plain
+from .hashes import runs_of
 from .trash import KINDS
 
 _FLOCK = "hhqqi"
@@ -21,8 +22,7 @@ def has_writer(repository: Path, run: str) -> bool:
 
 def written_runs(repository: Path) -> list[str]:
     """Names of the runs that a process has open for writing; none where there is no repository."""
-    folder = repository / "meta/chunks"
-    runs = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    runs = sorted(runs_of(repository)) if (repository / "meta/chunks").is_dir() else []
     return [run for run in runs if has_writer(repository, run)]
 
 

@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from constructs_lib import Retention
 from constructs_lib.backup.restic import TAG
 from constructs_lib.supervisor.notes import LAST_BACKUP, LAST_DRILL, read_json
-from constructs_lib.supervisor.staging import COPY
+from constructs_lib.supervisor.staging import COPY, SUMMARY
 from tests.backup.conftest import Backup, make
 from tests.harness.jobs import kill
 from tests.harness.restic import newest, oldest
@@ -131,6 +132,26 @@ def test_a_drill_of_a_copy_with_a_damaged_database_is_noted_as_failed(
     drilled = seeded.job("aim-drill").run()
     assert (drilled.code, said in drilled.last_line) == (1, True), drilled.logs
     assert not read_json(seeded.runs / LAST_DRILL)["succeeded"]
+
+
+def test_what_a_trainer_leaves_that_is_killed_as_it_begins_fails_no_drill(seeded: Backup) -> None:
+    """There is nothing in the folder that anybody could bring back, and nothing in the UI by which to delete it."""
+    (seeded.runs / ".aim/meta/chunks" / ("f" * 24)).mkdir()
+    own(*seeded.runs.rglob("*"))
+    assert seeded.copy().code == 0
+    drilled = seeded.job("aim-drill").run()
+    assert (drilled.code, "4 of 4 runs of the newest copy" in drilled.last_line) == (0, True), drilled.logs
+
+
+def test_a_copy_of_the_future_fails_the_drill(seeded: Backup) -> None:
+    """It is the newest until then, whatever becomes of those that are made meanwhile."""
+    job = seeded.job()
+    assert job.run_one("stage").code == 0
+    summary = seeded.runs / COPY / SUMMARY
+    summary.write_text(json.dumps({**read_json(summary), "made": time.time() + 86400}), encoding="utf-8")
+    assert job.run_one("restic").code == 0
+    drilled = seeded.job("aim-drill").run()
+    assert (drilled.code, "by a node whose clock was wrong" in drilled.last_line) == (1, True), drilled.logs
 
 
 def test_a_run_without_parameters_fails_no_drill(seeded: Backup) -> None:

@@ -8,12 +8,14 @@ import dataclasses
 import os
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from constructs_lib.supervisor.restoring import RESTORED
+from constructs_lib.supervisor.restoring import restored_folder
 from constructs_lib.supervisor.staging import COPY, RESTORING
 from constructs_lib.supervisor.trash import TRASH
 from constructs_lib.supervisor.underway import UNDERWAY, await_restore, begin
@@ -143,7 +145,7 @@ def test_the_former_repository_is_kept(seeded: Backup) -> None:
     (seeded.runs / "former").mkdir()
     kept.rename(seeded.runs / "former/.aim")
     assert set(read(seeded.runs / "former")) == copied | newer.keys()
-    assert not (seeded.runs / RESTORED).exists()
+    assert not (seeded.runs / restored_folder(None)).exists()
     assert not (seeded.runs / RESTORING).exists()
 
 
@@ -205,7 +207,7 @@ def test_a_restore_of_one_run_that_was_interrupted_is_done_again(seeded: Backup)
     ended(job, "admit")
     ended(job, "restic")
     sequences = f".aim/seqs/chunks/{run}"
-    (seeded.runs / RESTORED / sequences).rename(seeded.runs / sequences)
+    (seeded.runs / restored_folder(run) / sequences).rename(seeded.runs / sequences)
     restored = seeded.restore(run=run)
     assert restored.code == 0, restored.logs
     assert details(seeded.runs, run) == before
@@ -232,7 +234,7 @@ def test_a_restore_that_finds_no_room_leaves_none_of_it_taken(backup: Backup, st
         failed = backup.restore(run=run)
         assert (failed.container, failed.code) == ("restic", 1)
         assert "no space left on device" in failed.logs
-        assert not (backup.runs / RESTORED).exists()
+        assert not (backup.runs / restored_folder(run)).exists()
         assert sorted(read(backup.runs)) == others
         (backup.runs / "filler").unlink()
         assert backup.restore(run=run).code == 0
@@ -255,8 +257,25 @@ def test_a_copy_from_which_restic_has_left_a_file_out_is_refused(seeded: Backup)
     assert (drilled.code, "1 files are missing" in drilled.last_line) == (1, True)
     for each in (run, other):
         lose(seeded.runs, each)
-    assert f"run {run} cannot be read in this copy" in seeded.restore(run=run).last_line
+    assert f"1 files of run {run} are not in the snapshot" in seeded.restore(run=run).last_line
     assert seeded.restore(run=other).last_line == f"aim-supervisor: brought run {other} back"
+
+
+def test_a_restore_waits_for_one_of_all_runs(seeded: Backup) -> None:
+    """It would remove what the other one has downloaded, or see its run moved aside."""
+    run = min(read(seeded.runs))
+    seeded.copy()
+    lose(seeded.runs, run)
+    whole, one = seeded.restoring(), seeded.restoring(run=run)
+    for name in ("admit", "restic"):
+        ended(whole, name)
+    begin(seeded.runs)
+    with one.started("admit") as waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(5)
+        assert "restored 3 runs" in ended(whole, "restore")
+        assert waiting.wait(30) == 1
+    assert run in read(seeded.runs)
 
 
 def test_a_run_that_the_database_has_lost_comes_back_without_a_row(seeded: Backup) -> None:

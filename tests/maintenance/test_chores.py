@@ -151,6 +151,21 @@ def test_the_report_names_whatever_is_to_be_done(chores: Chores) -> None:
     assert "0 of 1 runs are damaged; 0 without a writer, 0 stale" in chores.do("report", run=unlisted).last_line
 
 
+def test_half_written_points_of_a_run_that_has_ended_are_said_and_removed(chores: Chores) -> None:
+    """A server of Aim has closed it as it was, or its trainer has come back; only the run that is named is mended."""
+    run = min(read(chores.runs))
+    before = done("values", chores.runs, "--run", run)["values"]
+    assert done("tear", chores.runs, "--run", run)["torn"]
+    own(*chores.runs.rglob("*"))
+    assert f"run {run} has half-written points" in chores.do("report").logs
+    assert "half-written" not in chores.do("close", apply=True).logs
+    assert f"run {run}: would remove 1 half-written points" in chores.do("close", run=run).logs
+    assert done("values", chores.runs, "--run", run) != {"values": before[1:]}
+    assert f"run {run}: removes 1 half-written points" in chores.do("close", apply=True, run=run).logs
+    assert done("values", chores.runs, "--run", run) == {"values": before[1:]}
+    assert "half-written" not in chores.do("report").logs
+
+
 def test_a_run_without_its_sequences_fails_the_report(chores: Chores) -> None:
     """All that is there can be read; its parameters name metrics whose points are gone."""
     (folder,) = list((chores.repository / "seqs/chunks").iterdir())[:1]
@@ -277,8 +292,19 @@ def test_metrics_of_a_run_that_cannot_be_recomputed_are_said_and_those_of_others
     assert updated.code == 1
     assert f"run {written} has a writer: left alone" in updated.logs
     assert f"run {damaged} cannot be updated" in updated.logs
-    assert "2 of 4 runs have metrics in a former form, and are updated; 1 cannot be read" in updated.last_line
+    assert "2 of 4 runs have metrics in a former form, and are updated; 1 cannot be updated" in updated.last_line
     assert "dry run: 1 of 4" in chores.do("recompute", run=written).last_line
+
+
+def test_points_that_a_recomputation_would_lose_are_left_as_they_are(chores: Chores) -> None:
+    """Aim's own function pairs the columns of a metric by position, and deletes them: without times, none is left."""
+    run = min(read(chores.runs))
+    points = done("former", chores.runs, "--run", run)["points"]
+    own(*chores.runs.rglob("*"))
+    refused = chores.do("recompute", apply=True, run=run)
+    assert refused.code == 1
+    assert f"run {run} cannot be updated: ValueError: points of former have no time" in refused.logs, refused.logs
+    assert done("former_values", chores.runs, "--run", run)["values"] == points
 
 
 def test_a_deleted_run_comes_back_from_the_trash(chores: Chores) -> None:

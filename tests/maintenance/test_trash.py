@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import sqlite3
 import time
@@ -78,6 +79,29 @@ def test_a_run_comes_back_though_sequences_alone_were_pruned_later(runs: Path) -
     pruned(runs, run).mkdir()
     trash.take_back(runs, run)
     assert details(runs, run) == before
+
+
+def test_a_run_whose_deletion_broke_off_and_was_repeated_comes_back_whole(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parameters and its sequences are two entries of the trash."""
+    run, rename = min(read(runs)), Path.rename
+    before = details(runs, run)
+
+    def break_off(store: Path, to: Path) -> Path:
+        if to.name == "seqs":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(store, to)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "rename", break_off)
+        with pytest.raises(OSError, match="Input/output error"):
+            trash.put(runs, run)
+    delete(runs, run)
+    assert len(trash.entries(runs)) == 2
+    trash.take_back(runs, run)
+    assert details(runs, run) == before
+    assert not trash.entries(runs)
 
 
 def pruned(volume: Path, run: str) -> Path:
@@ -204,7 +228,8 @@ def test_a_run_stays_in_the_trash_if_the_disk_is_full(full: Path) -> None:
 def test_leftovers_of_every_kind_are_found_and_nothing_of_anybody_else_s(runs: Path) -> None:
     """Nor what is young: a trainer that begins a run makes its parameters last. Aim's lock for creating runs stays."""
     repository, gone, run = runs / ".aim", "f" * 24, min(read(runs))
-    (repository / "seqs/chunks" / gone).mkdir()
+    for kind, name in (("seqs", gone), ("seqs", "by-hand.1"), ("meta", "by-hand.1")):
+        (repository / kind / "chunks" / name).mkdir()
     files = ["meta/progress/{}", "check_ins/{}-0001-starting-0-0", "locks/{}.softlock"]
     others = [*(each.format(run) for each in files), "locks/structured_db_lock"]
     for file in (*(each.format(gone) for each in files), *others):

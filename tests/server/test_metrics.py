@@ -66,6 +66,7 @@ def dashboard_of(chart: cdk8s.Chart) -> dict[str, str]:
 CASES: list[tuple[str, dict[str, str], dict[str, str]]] = [
     ("AimVolumeFilling", {"aim_volume_free_bytes": "9", "aim_volume_size_bytes": "100"}, {}),
     ("AimBackupTooOld", {"aim_backup_last_success_timestamp_seconds": str(NOW - 27 * 3600)}, {}),
+    ("AimBackupTooOld", {"aim_backup_last_success_timestamp_seconds": str(NOW + 27 * 3600)}, {}),
     ("AimBackupTooOld", {"aim_backup_tried_timestamp_seconds": str(NOW - 27 * 3600)}, {}),
     ("AimDrillFailed", {"aim_drill_succeeded": "0", "aim_drill_timestamp_seconds": str(NOW - 60)}, {}),
     ("AimDrillFailed", {"aim_drill_succeeded": "1", "aim_drill_timestamp_seconds": str(NOW - 9 * 86400)}, {}),

@@ -288,6 +288,32 @@ def run_texts(options: argparse.Namespace) -> None:
     tell(texts=[[step, values[0].data, values[1]] for step, values in texts.data.items()])
 
 
+def run_former(options: argparse.Namespace) -> None:
+    """Give a run a metric in the form of former versions of Aim, of which no point has a time."""
+    from aim.sdk.repo import Repo
+
+    repository, points = Repo.from_path(str(options.volume)), [float(number) for number in range(10)]
+    parameters = repository.request_tree("meta", options.run, read_only=False).subtree(("meta", "chunks", options.run))
+    sequences = repository.request_tree("seqs", options.run, read_only=False).subtree(("seqs", "chunks", options.run))
+    context = next(iter(parameters.subtree("traces").keys()))
+    for column in ("val", "epoch", "time"):
+        array = sequences.subtree((context, "former")).array(column).allocate()
+        for number, point in enumerate(points if column != "time" else []):
+            array[number] = point
+    parameters["traces", context, "former"] = {"dtype": "float", "first_step": 0, "last_step": 9, "version": 1}
+    tell(points=points)
+
+
+def run_former_values(options: argparse.Namespace) -> None:
+    """Tell the values of that metric."""
+    from aim.sdk.repo import Repo
+
+    sequences = Repo.from_path(str(options.volume)).request_tree("seqs", options.run, read_only=True)
+    contexts = sequences.subtree(("seqs", "chunks", options.run))
+    (context,) = [each for each in [*contexts.keys()] if "former" in [*contexts.subtree(each).keys()]]
+    tell(values=contexts.subtree((context, "former")).array("val").values_list())
+
+
 def run_values(options: argparse.Namespace) -> None:
     """Tell the points of a run, as Aim pairs steps and values."""
     import aim

@@ -18,7 +18,9 @@ import pytest
 import yaml
 
 from constructs_lib.supervisor import Refusal
-from constructs_lib.supervisor.staging import COPY, SUMMARY, Summary, listed_runs, stage_copy
+from constructs_lib.supervisor.chores.task import Task
+from constructs_lib.supervisor.staging import COPY, FILES, SUMMARY, Summary, listed_runs, stage_copy
+from constructs_lib.supervisor.writers import written_runs
 from tests.harness.aim_environment import PYTHON
 from tests.harness.sandbox import CLIENT, Pod, running, training, wait_for
 from tests.supervisor.processes import client, done, make_runs
@@ -120,7 +122,7 @@ def test_a_killed_copy_is_no_copy_and_the_next_one_takes_its_place(tmp_path: Pat
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "staged 3 runs, 0 of them in progress" in output
-    assert {path.name for path in (tmp_path / COPY).iterdir()} == {".aim", SUMMARY}
+    assert {path.name for path in (tmp_path / COPY).iterdir()} == {".aim", FILES, SUMMARY}
 
 
 def test_tables_are_linked_and_the_index_and_locks_are_left_out(tmp_path: Path) -> None:
@@ -145,6 +147,15 @@ def test_a_run_that_a_killed_trainer_has_half_made_does_not_stop_the_copy(tmp_pa
     current.unlink()
     summary = stage_copy(tmp_path)
     assert (summary.runs, summary.incomplete) == (2, 1)
+
+
+def test_a_file_among_the_runs_is_no_run(tmp_path: Path) -> None:
+    """A file manager leaves such ones; the copy would end by it, and each one after it."""
+    prepared(tmp_path, folders=2)
+    (tmp_path / ".aim/meta/chunks/.DS_Store").touch()
+    assert stage_copy(tmp_path).runs == 2
+    assert len(Task(tmp_path, apply=False, older_than=0, runs=()).chosen) == 2
+    assert not written_runs(tmp_path / ".aim")
 
 
 def test_a_volume_without_a_repository_is_refused(tmp_path: Path) -> None:
@@ -189,7 +200,7 @@ def test_a_copy_that_finds_no_room_leaves_none_of_it_taken(tmp_path: Path) -> No
 
 
 def test_a_run_that_the_database_has_lost_is_copied_too(tmp_path: Path) -> None:
-    """As where an older database was put in its place; one that a trainer has just begun is not listed either."""
+    """As where an older database was put in its place; a trainer may be writing to it still."""
     prepared(tmp_path, folders=3)
     lost, begun, _ = sorted(path.name for path in (tmp_path / ".aim/meta/chunks").iterdir())
     (tmp_path / ".aim/meta/progress" / begun).touch()
@@ -197,5 +208,6 @@ def test_a_run_that_the_database_has_lost_is_copied_too(tmp_path: Path) -> None:
         database.execute("DELETE FROM run WHERE hash IN (?, ?)", [lost, begun])
         database.commit()
     summary = stage_copy(tmp_path)
-    assert (summary.runs, summary.unlisted) == (2, 1)
-    assert (tmp_path / COPY / ".aim/meta/chunks" / lost / "CURRENT").exists()
+    assert (summary.runs, summary.in_progress, summary.unlisted) == (3, 1, 2)
+    for run in (lost, begun):
+        assert (tmp_path / COPY / ".aim/meta/chunks" / run / "CURRENT").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import say
+from ..hashes import is_hash
 from ..index import prune_index
 from ..patches.indexing import Index
 from ..requests import alone_or_asked
@@ -40,15 +41,12 @@ def leftovers(task: Task) -> list[Path]:
     folders = [repository / name for name in ("seqs/chunks", "meta/progress", "check_ins", "locks")]
     found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
     runs = set(task.names)  # after its sequences: of a run that comes back, its parameters come last
-    return sorted(path for path in found if _is_of_run(path) and _run_of(path) not in runs and task.is_old(path))
+    return sorted(path for path in found if is_hash(_run_of(path)) and _run_of(path) not in runs and task.is_old(path))
 
 
 def _run_of(path: Path) -> str:
-    return path.name.partition("-")[0].partition(".")[0]
-
-
-def _is_of_run(path: Path) -> bool:
-    return len(_run_of(path)) == 24 or path.parent.name == "chunks"
+    """The run of a file or folder; whoever has given a run another name than Aim does keeps all of it."""
+    return path.name if path.parent.name == "chunks" else path.name.partition("-")[0].partition(".")[0]
 
 
 def remove(task: Task, path: Path) -> None:

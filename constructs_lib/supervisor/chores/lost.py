@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import say
 from ..closing import close_run
+from ..patches.points import torn_points
 from ..patches.rocks import read_run
 from .task import Task
 
@@ -29,6 +30,7 @@ def close(task: Task) -> str:
     for run, changed in lost_runs(task, repository):
         say(f"run {run}: {task.would('closes it', 'close it')}, last written {_ago(changed)} ago")
         closed += close_run(repository, run, changed) if task.apply else 1
+    _mend(task, repository)
     locks = _remove_locks(task)
     return task.concluded(f"{closed} runs without a writer are closed, {locks} stale locks of runs are removed")
 
@@ -44,6 +46,22 @@ def lost_runs(task: Task, repository: Any) -> Iterator[tuple[str, float]]:
                 say(f"run {run} has a writer, which has written nothing for {_ago(changed)}: left alone")
                 continue
             yield run, changed
+
+
+def half_written(task: Task, run: str, *, remove: bool = False) -> int:
+    """How many half-written points a run has that nobody writes to; 0 for a damaged one, which the report names."""
+    try:
+        return 0 if task.has_writer(run) else torn_points(task.repository, run, remove=remove)
+    except Exception:  # noqa: BLE001  # whatever RocksDB raises
+        return 0
+
+
+def _mend(task: Task, repository: Any) -> None:
+    """Remove half-written points of named runs that have ended: Aim's own server has closed them as they were."""
+    for run in task.runs:
+        torn = half_written(task, run, remove=task.apply) if _has_ended(repository, run) else 0
+        if torn:
+            say(f"run {run}: {task.would('removes', 'remove')} {torn} half-written points")
 
 
 def stale_locks(task: Task) -> list[str]:

@@ -21,7 +21,7 @@ def recompute(task: Task) -> str:
         say(alone_or_asked(task.volume, "compare", lambda: "no server runs: the next one indexes them"))
     text = f"{updated} of {len(task.names)} runs have metrics in a former form, and are updated"
     if failed:
-        raise Refusal(f"{text}; {failed} cannot be read, see the chore report")
+        raise Refusal(f"{text}; {failed} cannot be updated, as the lines before say")
     return task.concluded(text)
 
 

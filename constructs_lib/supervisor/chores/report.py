@@ -10,7 +10,7 @@ from ..patches.rocks import read_all, read_run, reason
 from ..staging import listed_runs
 from ..trash import KINDS, entries
 from .leftovers import leftovers
-from .lost import lost_runs, stale_locks
+from .lost import half_written, lost_runs, stale_locks
 from .task import Task
 
 _TRIES, _PAUSE_SECONDS = 3, 2
@@ -30,6 +30,11 @@ def report(task: Task) -> str:
     lost = [run for run, _ in lost_runs(task, Repo.from_path(str(task.volume)))]
     unlisted = sorted(set(names).difference(listed_runs(task.repository)))
     locks, rest, trash = stale_locks(task), leftovers(task), entries(task.volume)
+    for run in names:
+        if half_written(task, run):
+            say(
+                f"run {run} has half-written points, and gives values to other steps: the chore close with RUN mends it"
+            )
     for run in lost:
         say(f"run {run} has no end and no writer: the chore close ends it")
     for run in unlisted:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from .. import Refusal
-from ..hashes import REMEDY, is_hash
+from ..hashes import REMEDY, is_hash, runs_of
 from ..trash import KINDS
 from ..writers import has_writer
 
@@ -41,7 +41,7 @@ class Task:
     @property
     def names(self) -> list[str]:
         """All runs of the repository."""
-        return sorted(path.name for path in (self.repository / "meta/chunks").iterdir())
+        return sorted(runs_of(self.repository))
 
     @property
     def chosen(self) -> list[str]:

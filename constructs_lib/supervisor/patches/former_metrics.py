@@ -1,7 +1,8 @@
 """Brings the metrics of a run to the form of Aim 3.29.
 
 Wrong in Aim 3.29: `aim runs update-metrics` and `aim storage upgrade` ask for the server to be down, write to runs that
-are being written, and end with 0 whatever fails. Here one run is updated, with Aim's own functions.
+are being written, and end with 0 whatever fails. They pair the columns of a metric by position, and delete those: where
+points lack a time, others are lost. Here one run is updated, with Aim's own functions, if all of its points are whole.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from .points import torn_points, uneven_metrics
 from .rocks import read_run
 
 
@@ -17,19 +19,21 @@ def is_former(repository: Path, run: str) -> bool:
     """Whether a run lacks what Aim 3.29 writes: the types of its sequences, or metrics of version 2."""
     with read_run(repository, run) as tree:
         traces = tree.collect("traces") if "traces" in [*tree.keys()] else {}
-        return bool(traces) and ("typed_traces" not in [*tree.keys()] or _is_first(traces))
+        return bool(traces) and ("typed_traces" not in [*tree.keys()] or bool(_first_form(traces)))
 
 
-def _is_first(traces: Any) -> bool:
-    sequences = [info for context in traces.values() for info in context.values()]
-    metrics = [each for each in sequences if each.get("dtype", "float") in ("float", "float64", "int")]
-    return any(each.get("version", 1) == 1 for each in metrics)
+def _first_form(traces: Any) -> list[tuple[int, str]]:
+    """Contexts and names of the metrics in the form of former versions."""
+    infos = [(context, name, info) for context, each in traces.items() for name, info in each.items()]
+    metrics = [each for each in infos if each[2].get("dtype", "float") in ("float", "float64", "int")]
+    return [(context, name) for context, name, info in metrics if info.get("version", 1) == 1]
 
 
 def update(volume: Path, run: str) -> None:
     """Update a run that nobody writes to; its metrics as they were are kept in `.aim/bcp`, where they are rewritten.
 
     Raises:
+        ValueError: points of it would be lost.
         Exception: whatever Aim and RocksDB raise.
     """
     from aim.sdk.maintenance_run import MaintenanceRun
@@ -38,9 +42,14 @@ def update(volume: Path, run: str) -> None:
     from aim.sdk.utils import backup_run
 
     repo = Repo.from_path(str(volume))
-    opened = MaintenanceRun(run, repo=repo)
-    if opened.check_metrics_version():
+    with read_run(repo.path, run) as tree:
+        metrics = _first_form(tree.collect("traces"))
+    if metrics:
         backup_run(repo, run)
+        torn_points(repo.path, run, remove=True)
+        _check_even(Path(repo.path), run, metrics)
+    opened = MaintenanceRun(run, repo=repo)
+    if metrics:
         opened.update_metrics()
     tree = opened.meta_run_tree
     for context, traces in tree.collect("traces").items():
@@ -50,3 +59,9 @@ def update(volume: Path, run: str) -> None:
     with contextlib.suppress(AttributeError):
         opened._resources.close()
     repo.container_pool.clear()
+
+
+def _check_even(repository: Path, run: str, metrics: list[tuple[int, str]]) -> None:
+    uneven = uneven_metrics(repository, run, metrics)
+    if uneven:
+        raise ValueError(f"points of {', '.join(uneven)} have no time or no epoch, and would be lost: left as they are")

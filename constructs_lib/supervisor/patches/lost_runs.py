@@ -9,6 +9,7 @@ Wrong in Aim 3.29, whose `RunStatusManager` decides which runs these are:
 * A run whose trainer has not checked in for the first time yet seems to be lost.
 * One that cannot be opened, as its trainer is only slow, loses the mark of its progress: it has ended then for whatever
   looks at the marks, and goes on.
+* A half-written point that its trainer has left stays (`points`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from .. import say
 from ..writers import has_writer
+from .points import torn_points
 from .rocks import reason
 
 
@@ -54,9 +56,11 @@ class LostRuns:
     def _close(self, run: str) -> None:
         try:
             is_lost = self._manager._is_run_stalled(run) and not has_writer(self._check_ins.parent, run)
-            problem = end_run(self._manager.repo, run, time.time()) if is_lost else ""
+            torn, problem = end_run(self._manager.repo, run, time.time()) if is_lost else (0, "")
         except Exception as error:  # noqa: BLE001  # one run must not keep the others from being closed
-            problem = reason(error)
+            torn, problem = 0, reason(error)
+        if torn:
+            say(f"removed {torn} half-written points of run {run}, whose trainer is gone")
         if problem:
             self._report(f"cannot close run {run}, whose trainer seems to be gone: {problem}")
 
@@ -79,8 +83,8 @@ class _CheckIns:
         return [path for path in self._paths.get(pattern.partition("-")[0], ()) if path.match(pattern)]
 
 
-def end_run(repository: Any, run: str, ended: float) -> str:
-    """End a run as it is; returns why it has not ended, or nothing.
+def end_run(repository: Any, run: str, ended: float) -> tuple[int, str]:
+    """End a run without its half-written points; returns how many those were, and why it has not ended, or nothing.
 
     One that cannot be ended keeps the mark of its progress, by which the server counts it as running.
 
@@ -90,22 +94,24 @@ def end_run(repository: Any, run: str, ended: float) -> str:
         ended: when it is said to have ended, unless it says so itself, in seconds since the epoch.
     """
     mark, store = (Path(repository.path, "meta", name, run) for name in ("progress", "chunks"))
-    was_marked, problem = mark.exists(), "its parameters are gone"
+    was_marked, torn, problem = mark.exists(), 0, "its parameters are gone"
     if (store / "CURRENT").exists():  # Aim would make them, and a run that was deleted could not come back
-        problem = _end(repository, run, ended)
+        torn, problem = _end(repository, run, ended)
         repository.container_pool.clear()
     if not problem:
         mark.unlink(missing_ok=True)
     elif was_marked and store.exists() and not mark.exists():
         mark.touch()  # Aim has removed it, with what it had opened
-    return problem
+    return torn, problem
 
 
-def _end(repository: Any, run: str, ended: float) -> str:
+def _end(repository: Any, run: str, ended: float) -> tuple[int, str]:
+    torn = 0
     try:
+        torn = torn_points(repository.path, run, remove=True)
         tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
         if tree.get("end_time") is None:
             tree["end_time"] = ended
     except Exception as error:  # noqa: BLE001  # whatever RocksDB raises
-        return reason(error)
-    return ""
+        return torn, reason(error)
+    return torn, ""

@@ -98,6 +98,21 @@ def test_a_lost_run_that_cannot_be_closed_keeps_its_mark(copy: Path) -> None:
     assert (copy / ".aim/meta/progress" / run).exists()
 
 
+def test_a_lost_run_has_no_half_written_points(copy: Path) -> None:
+    """Aim would give every later value to another step for ever, and nothing closes a run that has ended."""
+    run = done("track_only", copy)["run"]
+    with indexing(copy) as indexer:
+        indexer.wait_for(lambda: run in indexed(copy))
+    before = done("values", copy, "--run", run)["values"]
+    assert done("tear", copy, "--run", run)["torn"]
+    (copy / ".aim/meta/progress" / run).touch()
+    lose_check_ins(copy, run)
+    with role("close_lost", copy) as looking:
+        assert looking.ended() == 0
+        assert [line for line in looking.lines if f"removed 1 half-written points of run {run}" in line], looking.lines
+    assert done("values", copy, "--run", run) == {"values": before[1:]}
+
+
 def test_a_lost_run_of_another_user_is_said(copy: Path) -> None:
     """Its files cannot be written, which is no sign of a trainer that has it open."""
     with role("hold", copy) as trainer:
