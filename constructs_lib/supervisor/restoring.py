@@ -22,7 +22,7 @@ from .patches.rocks import read_all
 from .rows import bring_back
 from .staging import RESTORING, SUMMARY, discard, listed_runs, missing_files, missing_files_of
 from .trash import KINDS, put_sequences
-from .underway import await_restore, begin, end
+from .underway import await_restore, begin, kept
 from .volume import LOCK, TRACKING_LOCK, Hold, check_writable
 from .writers import written_runs
 
@@ -91,10 +91,8 @@ def replace(options: argparse.Namespace) -> None:
         _await_other(volume)
         _replace_run(volume, copy, options.run, summary["made"])
     else:
-        try:
+        with kept(volume):
             _replace_repository(volume, copy, summary["made"], summary["runs"])
-        finally:
-            end(volume)
 
 
 def _replace_repository(volume: Path, copy: Path, made: float, expected: int) -> None:

@@ -190,7 +190,7 @@ def _newest(volume: Path, run: str) -> list[Entry]:
         raise Refusal(f"the trash has no run {run}: it was emptied, or the run was never deleted; try a backup")
     if not whole or whole[-1] in sequences:
         return (whole or sequences)[-1:]
-    return [whole[-1], *[each for each in sequences if each.deleted > whole[-1].deleted][-1:]]
+    return [whole[-1], *[each for each in sequences if each not in whole][-1:]]
 
 
 def _claimed(entry: Entry) -> Entry:

@@ -1,14 +1,16 @@
 """A restore that is under way: its Job is several containers, and none of them holds the volume's lock all the time.
 
-The first one, with the lock, makes a file; the one that downloads touches it again and again; the last one, with the
-lock again, removes it. A server that starts meanwhile waits for as long as the file is touched.
+The first one, with the lock, makes a file; the one that downloads touches it again and again, and so does the last one,
+with the lock again, which removes it. A server that starts meanwhile waits for as long as the file is touched.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
@@ -33,6 +35,26 @@ def begin(volume: Path) -> None:
 def end(volume: Path) -> None:
     """Remove the file."""
     (volume / UNDERWAY).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def kept(volume: Path) -> Iterator[None]:
+    """Touch the file for as long as something is done, and remove it then."""
+    done = threading.Event()
+
+    def touch() -> None:
+        while not done.wait(TOUCH_SECONDS):
+            with contextlib.suppress(OSError):
+                (volume / UNDERWAY).touch()
+
+    thread = threading.Thread(target=touch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        end(volume)
 
 
 async def await_restore(volume: Path, on_wait: Callable[[str], None], *, silence: float = SILENCE_SECONDS) -> None:

@@ -9,12 +9,14 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from constructs_lib.supervisor import underway
 from constructs_lib.supervisor.restoring import restored_folder
 from constructs_lib.supervisor.staging import COPY, RESTORING
 from constructs_lib.supervisor.trash import TRASH
@@ -128,6 +130,17 @@ def test_a_server_waits_for_no_restore_that_was_killed(tmp_path: Path) -> None:
     reasons: list[str] = []
     asyncio.run(await_restore(tmp_path, reasons.append, silence=0.1))
     assert reasons
+    assert not (tmp_path / UNDERWAY).exists()
+
+
+def test_whoever_waits_sees_that_a_restore_is_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes minutes with thousands of runs."""
+    monkeypatch.setattr(underway, "TOUCH_SECONDS", 0.01)
+    begin(tmp_path)
+    os.utime(tmp_path / UNDERWAY, (0, 0))
+    with underway.kept(tmp_path):
+        while not (tmp_path / UNDERWAY).stat().st_mtime:
+            time.sleep(0.01)
     assert not (tmp_path / UNDERWAY).exists()
 
 

@@ -305,6 +305,7 @@ def test_points_that_a_recomputation_would_lose_are_left_as_they_are(chores: Cho
     assert refused.code == 1
     assert f"run {run} cannot be updated: ValueError: points of former have no time" in refused.logs, refused.logs
     assert done("former_values", chores.runs, "--run", run)["values"] == points
+    assert not (chores.repository / "bcp").exists()
 
 
 def test_a_deleted_run_comes_back_from_the_trash(chores: Chores) -> None:

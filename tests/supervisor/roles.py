@@ -121,6 +121,23 @@ def run_close_lost(options: argparse.Namespace) -> None:
         lost.close({path.name for path in (options.volume / ".aim/meta/progress").iterdir()})
 
 
+def run_close_while_deleted(options: argparse.Namespace) -> None:
+    """End a run that is deleted while its points are looked at."""
+    from aim.sdk.repo import Repo
+    from supervisor import trash
+    from supervisor.patches import lost_runs
+
+    lost_runs.torn_points = lambda *_, **__: len(trash.put(options.volume, options.run)) - 1
+    tell(problem=lost_runs.end_run(Repo.from_path(str(options.volume)), options.run, time.time())[1])
+
+
+def run_torn(options: argparse.Namespace) -> None:
+    """Remove half-written points of a run, as whoever closes it does."""
+    from supervisor.patches.points import torn_points
+
+    tell(torn=torn_points(options.volume / ".aim", options.run, remove=True))
+
+
 def run_churn(options: argparse.Namespace) -> None:
     """Begin, end, resume and delete runs for some seconds, as trainers and users do; `number` seeds the choice."""
     import aim

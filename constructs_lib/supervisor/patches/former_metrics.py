@@ -2,7 +2,7 @@
 
 Wrong in Aim 3.29: `aim runs update-metrics` and `aim storage upgrade` ask for the server to be down, write to runs that
 are being written, and end with 0 whatever fails. They pair the columns of a metric by position, and delete those: where
-points lack a time, others are lost. Here one run is updated, with Aim's own functions, if all of its points are whole.
+points lack a time, others are lost. Here one run is updated, with Aim's own functions, unless points have no time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from .points import torn_points, uneven_metrics
+from .points import torn_points, untimed_metrics
 from .rocks import read_run
 
 
@@ -45,9 +45,9 @@ def update(volume: Path, run: str) -> None:
     with read_run(repo.path, run) as tree:
         metrics = _first_form(tree.collect("traces"))
     if metrics:
+        _check_times(Path(repo.path), run, metrics)
         backup_run(repo, run)
         torn_points(repo.path, run, remove=True)
-        _check_even(Path(repo.path), run, metrics)
     opened = MaintenanceRun(run, repo=repo)
     if metrics:
         opened.update_metrics()
@@ -61,7 +61,9 @@ def update(volume: Path, run: str) -> None:
     repo.container_pool.clear()
 
 
-def _check_even(repository: Path, run: str, metrics: list[tuple[int, str]]) -> None:
-    uneven = uneven_metrics(repository, run, metrics)
-    if uneven:
-        raise ValueError(f"points of {', '.join(uneven)} have no time or no epoch, and would be lost: left as they are")
+def _check_times(repository: Path, run: str, metrics: list[tuple[int, str]]) -> None:
+    untimed = untimed_metrics(repository, run, metrics)
+    if untimed:
+        raise ValueError(
+            f"points of {', '.join(untimed)} have no time or no epoch, and would be lost: left as they are"
+        )

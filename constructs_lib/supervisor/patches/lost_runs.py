@@ -108,10 +108,22 @@ def end_run(repository: Any, run: str, ended: float) -> tuple[int, str]:
 def _end(repository: Any, run: str, ended: float) -> tuple[int, str]:
     torn = 0
     try:
-        torn = torn_points(repository.path, run, remove=True)
+        torn = _remove_torn(repository, run)
+        if not Path(repository.path, "meta/chunks", run, "CURRENT").exists():
+            return torn, "it was deleted meanwhile"
         tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
         if tree.get("end_time") is None:
             tree["end_time"] = ended
     except Exception as error:  # noqa: BLE001  # whatever RocksDB raises
         return torn, reason(error)
     return torn, ""
+
+
+def _remove_torn(repository: Any, run: str) -> int:
+    from aimrocks.errors import Corruption
+
+    try:
+        return torn_points(repository.path, run, remove=True)
+    except Corruption as error:  # which no later look mends: the run would seem to go on for ever
+        say(f"run {run} is damaged, and its half-written points stay, if it has any: {reason(error)}")
+        return 0

@@ -7,7 +7,6 @@ After a trainer was killed in between, values belong to other steps for ever: 4 
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,18 +28,24 @@ def torn_points(repository: str | Path, run: str, *, remove: bool) -> int:
     Raises:
         Exception: whatever RocksDB raises.
     """
+    # without its lock at first: a trainer that comes back meanwhile would fail by that
+    torn = _look(repository, run, remove=False)
+    return _look(repository, run, remove=True) if torn and remove else torn
+
+
+def _look(repository: str | Path, run: str, *, remove: bool) -> int:
     torn = 0
     with _sequences(repository, run, read_only=not remove) as container:
         for contexts, last in ((_NUMBERS, "step"), (_OBJECTS, "time")) if container else ():
             for series in _series(container, (*contexts, run)):
                 # where the time is not recorded from the first point on, those without it are of a former version
-                if last == "step" or _first(container, (*series, "val")) == _first(container, (*series, last)):
+                if last == "step" or _has_from_the_first_on(container, series, last):
                     torn += _torn_of(container, series, last, remove=remove)
     return torn
 
 
-def uneven_metrics(repository: Path, run: str, metrics: Iterable[tuple[int, str]]) -> list[str]:
-    """Names of metrics in the form of former versions of Aim whose columns do not all have the same points.
+def untimed_metrics(repository: Path, run: str, metrics: Iterable[tuple[int, str]]) -> list[str]:
+    """Names of metrics in the form of former versions of Aim whose points have no time, or no epoch.
 
     Args:
         repository: the folder `.aim`.
@@ -48,9 +53,11 @@ def uneven_metrics(repository: Path, run: str, metrics: Iterable[tuple[int, str]
         metrics: contexts and names to look at.
     """
     with _sequences(repository, run, read_only=True) as container:
-        return [
-            name for context, name in metrics if container and _is_uneven(container, (*_OBJECTS, run, context, name))
+        series = [(*_OBJECTS, run, *metric) for metric in metrics] if container else []
+        lacks = [
+            each for each in series for name in ("epoch", "time") if not _has_from_the_first_on(container, each, name)
         ]
+    return sorted({str(each[-1]) for each in lacks})
 
 
 @contextlib.contextmanager
@@ -69,15 +76,9 @@ def _series(container: Any, contexts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     return [(*contexts, context, name) for context in [*tree.keys()] for name in [*tree.subtree(context).keys()]]
 
 
-def _is_uneven(container: Any, series: tuple[Any, ...]) -> bool:
-    """Whether an update by Aim, which pairs columns by position, would lose points, or give them to others."""
-    return any(
-        left != right
-        for column in ("epoch", "time")
-        for left, right in itertools.zip_longest(
-            _points(container, (*series, "val")), _points(container, (*series, column))
-        )
-    )
+def _has_from_the_first_on(container: Any, series: tuple[Any, ...], column: str) -> bool:
+    first, other = (next(_points(container, (*series, name)), b"") for name in ("val", column))
+    return first == other
 
 
 def _torn_of(container: Any, series: tuple[Any, ...], last: str, *, remove: bool) -> int:
@@ -94,10 +95,6 @@ def _torn_of(container: Any, series: tuple[Any, ...], last: str, *, remove: bool
                 if remove:
                     del tree.subtree(column)[key]
     return len(torn)
-
-
-def _first(container: Any, column: tuple[Any, ...]) -> bytes:
-    return next(_points(container, column), b"")
 
 
 def _points(container: Any, column: tuple[Any, ...]) -> Iterator[bytes]:

@@ -113,6 +113,32 @@ def test_a_lost_run_has_no_half_written_points(copy: Path) -> None:
     assert done("values", copy, "--run", run) == {"values": before[1:]}
 
 
+def test_to_look_for_half_written_points_is_in_nobody_s_way(copy: Path) -> None:
+    """A trainer comes back while millions of points are looked at, and opens its run for writing."""
+    with role("hold", copy) as trainer:
+        assert done("torn", copy, "--run", trainer.await_told("run")) == {"torn": 0}
+
+
+def test_a_run_that_is_deleted_while_it_is_closed_is_not_made_anew(copy: Path) -> None:
+    """It could not be brought back then."""
+    run = min(runs_of(copy))
+    assert done("close_while_deleted", copy, "--run", run) == {"problem": "it was deleted meanwhile"}
+    assert run not in runs_of(copy)
+
+
+def test_a_lost_run_with_damaged_points_is_closed(copy: Path) -> None:
+    """No later look would mend it; the report of a chore and a drill name the damage."""
+    run = min(runs_of(copy))
+    (table,) = list((copy / ".aim/seqs/chunks" / run).glob("*.sst"))[:1]
+    table.write_bytes(bytes(table.stat().st_size))
+    (copy / ".aim/meta/progress" / run).touch()
+    lose_check_ins(copy, run)
+    with role("close_lost", copy) as looking:
+        assert looking.ended() == 0
+        assert len([line for line in looking.lines if f"run {run} is damaged" in line]) == 1, looking.lines
+    assert not (copy / ".aim/meta/progress" / run).exists()
+
+
 def test_a_lost_run_of_another_user_is_said(copy: Path) -> None:
     """Its files cannot be written, which is no sign of a trainer that has it open."""
     with role("hold", copy) as trainer:
