@@ -369,7 +369,7 @@ def test_a_run_that_cannot_be_closed_stays_in_progress(seeded: Backup) -> None:
     run = min(read(seeded.runs))
     mark, current = (seeded.runs / ".aim" / name / run for name in ("meta/progress", "seqs/chunks"))
     mark.touch()
-    (current / "CURRENT").write_text("MANIFEST-of-another", encoding="utf-8")
+    (current / "CURRENT").write_text("MANIFEST-999999\n", encoding="utf-8")
     own(*seeded.runs.rglob("*"))
     seeded.copy()
     mark.unlink()

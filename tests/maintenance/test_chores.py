@@ -106,7 +106,7 @@ def test_a_run_that_cannot_be_closed_stays_in_progress(chores: Chores) -> None:
     run = held_run(chores.runs)
     sequences = chores.repository / "seqs/chunks" / run
     sequences.mkdir(exist_ok=True)
-    (sequences / "CURRENT").write_text("MANIFEST-of-another", encoding="utf-8")
+    (sequences / "CURRENT").write_text("MANIFEST-999999\n", encoding="utf-8")
     own(*chores.runs.rglob("*"))
     failed = chores.do("close", apply=True, older_than=0)
     assert f"cannot close run {run}" in failed.logs, failed.logs

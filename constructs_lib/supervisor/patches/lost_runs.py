@@ -94,10 +94,9 @@ def end_run(repository: Any, run: str, ended: float) -> tuple[int, str]:
         ended: when it is said to have ended, unless it says so itself, in seconds since the epoch.
     """
     mark, store = (Path(repository.path, "meta", name, run) for name in ("progress", "chunks"))
-    was_marked, torn, problem = mark.exists(), 0, "its parameters are gone"
-    if (store / "CURRENT").exists():  # Aim would make them, and a run that was deleted could not come back
-        torn, problem = _end(repository, run, ended)
-        repository.container_pool.clear()
+    was_marked = mark.exists()
+    torn, problem = _end(repository, run, ended)
+    repository.container_pool.clear()
     if not problem:
         mark.unlink(missing_ok=True)
     elif was_marked and store.exists() and not mark.exists():
@@ -110,7 +109,8 @@ def _end(repository: Any, run: str, ended: float) -> tuple[int, str]:
     try:
         torn = _remove_torn(repository, run)
         if not Path(repository.path, "meta/chunks", run, "CURRENT").exists():
-            return torn, "it was deleted meanwhile"
+            # Aim would make them, and a run that was deleted could not come back
+            return torn, "its parameters are gone"
         tree = repository.request_tree("meta", run, read_only=False).subtree(("meta", "chunks", run))
         if tree.get("end_time") is None:
             tree["end_time"] = ended

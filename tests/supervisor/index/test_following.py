@@ -122,7 +122,7 @@ def test_to_look_for_half_written_points_is_in_nobody_s_way(copy: Path) -> None:
 def test_a_run_that_is_deleted_while_it_is_closed_is_not_made_anew(copy: Path) -> None:
     """It could not be brought back then."""
     run = min(runs_of(copy))
-    assert done("close_while_deleted", copy, "--run", run) == {"problem": "it was deleted meanwhile"}
+    assert done("close_while_deleted", copy, "--run", run) == {"problem": "its parameters are gone"}
     assert run not in runs_of(copy)
 
 
