@@ -248,7 +248,8 @@ def missing_files_of(copy: Path, run: str) -> int:
     """How many files of a run were not restored; 0 for a copy that was staged before they were counted."""
     found = _files_of(copy / ".aim", run)
     with contextlib.suppress(FileNotFoundError), (copy / FILES).open(encoding="utf-8") as lines:
-        return sum(int(count) - found for name, count in map(str.split, lines) if name == run)
+        counts = (line.rpartition(" ") for line in lines)  # a name that somebody has given by hand may have blanks
+        return sum(int(count) - found for name, _, count in counts if name == run)
     return 0
 
 

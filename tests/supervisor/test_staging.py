@@ -19,7 +19,7 @@ import yaml
 
 from constructs_lib.supervisor import Refusal
 from constructs_lib.supervisor.chores.task import Task
-from constructs_lib.supervisor.staging import COPY, FILES, SUMMARY, Summary, listed_runs, stage_copy
+from constructs_lib.supervisor.staging import COPY, FILES, SUMMARY, Summary, listed_runs, missing_files_of, stage_copy
 from constructs_lib.supervisor.writers import written_runs
 from tests.harness.aim_environment import PYTHON
 from tests.harness.sandbox import CLIENT, Pod, running, training, wait_for
@@ -149,11 +149,16 @@ def test_a_run_that_a_killed_trainer_has_half_made_does_not_stop_the_copy(tmp_pa
     assert (summary.runs, summary.incomplete) == (2, 1)
 
 
-def test_a_file_among_the_runs_is_no_run(tmp_path: Path) -> None:
-    """A file manager leaves such ones; the copy would end by it, and each one after it."""
+def test_what_is_among_the_runs_by_hand_ends_no_copy(tmp_path: Path) -> None:
+    """A file manager leaves files there, and people folders with blanks in their names."""
     prepared(tmp_path, folders=2)
     (tmp_path / ".aim/meta/chunks/.DS_Store").touch()
     assert stage_copy(tmp_path).runs == 2
+    (tmp_path / ".aim/meta/chunks/by hand").mkdir()
+    stage_copy(tmp_path)
+    run = min(path.name for path in (tmp_path / ".aim/meta/chunks").iterdir() if path.name.isalnum())
+    assert missing_files_of(tmp_path / COPY, run) == 0
+    shutil.rmtree(tmp_path / ".aim/meta/chunks/by hand")
     assert len(Task(tmp_path, apply=False, older_than=0, runs=()).chosen) == 2
     assert not written_runs(tmp_path / ".aim")
 
