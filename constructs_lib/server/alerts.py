@@ -74,6 +74,11 @@ def _newest(metric: str, which: str) -> str:
     return f"max by (namespace) ({metric}{which})"
 
 
+def _age(metric: str, otherwise: str, which: str) -> str:
+    """Seconds since a moment, or since another one where there is none yet."""
+    return f"time() - ({_newest(metric, which)} or {_newest(otherwise, which)})"
+
+
 def _volume_filling(which: str, instance: str, percent: int) -> dict[str, Any]:
     free = f"100 * min by (namespace) (aim_volume_free_bytes{which} / aim_volume_size_bytes{which})"
     text = f'{{{{ $value | printf "%.1f" }}}} % of the volume of runs of {instance} are free'
@@ -81,21 +86,18 @@ def _volume_filling(which: str, instance: str, percent: int) -> dict[str, Any]:
 
 
 def _backup_too_old(which: str, instance: str, seconds: int) -> dict[str, Any]:
-    succeeded = _newest("aim_backup_last_success_timestamp_seconds", which)
     # where none has succeeded yet, the first one that was tried counts
-    last = f"({succeeded} or {_newest('aim_backup_tried_timestamp_seconds', which)})"
-    # nor is one of a node whose clock was ahead a success of now
-    expression = f"abs(time() - {last}) > {seconds}"
+    age = _age("aim_backup_last_success_timestamp_seconds", "aim_backup_tried_timestamp_seconds", which)
     text = f"no backup of {instance} has succeeded for {{{{ $value | humanizeDuration }}}}"
-    return _rule("AimBackupTooOld", expression, text, minutes=5, severity="critical")
+    # nor is one of a node whose clock was ahead a success of now
+    return _rule("AimBackupTooOld", f"abs({age}) > {seconds}", text, minutes=5, severity="critical")
 
 
 def _drill_failed(which: str, instance: str, seconds: int) -> dict[str, Any]:
     # where none has ended yet, the first backup counts
-    first = _newest("aim_backup_first_success_timestamp_seconds", which)
-    old = f"time() - ({_newest('aim_drill_timestamp_seconds', which)} or {first}) > {seconds}"
+    age = _age("aim_drill_timestamp_seconds", "aim_backup_first_success_timestamp_seconds", which)
     text = f"the last restore drill of {instance} has failed, or is too old: see the logs of its Jobs"
-    expression = f"{_newest('aim_drill_succeeded', which)} == 0 or {old}"
+    expression = f"{_newest('aim_drill_succeeded', which)} == 0 or {age} > {seconds}"
     return _rule("AimDrillFailed", expression, text, minutes=5, severity="critical")
 
 
